@@ -1,0 +1,83 @@
+//! An alias: a name that stands for a key and can be moved to another one.
+
+use std::fmt;
+
+use crate::id::KeyId;
+use crate::time::Timestamp;
+
+/// The name of an alias, prefix included: `alias/` and then letters, digits, `_`, `-` and `/`, at most 255 characters
+/// together; names that begin with `alias/acs` are the service's own (OP-34).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AliasName(Box<str>);
+
+impl AliasName {
+    /// What every alias begins with; also what tells an alias from a key id.
+    pub const PREFIX: &'static str = "alias/";
+    const MAX_LEN: usize = 255;
+    const RESERVED: &'static str = "alias/acs";
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = text.strip_prefix(Self::PREFIX)?;
+        let good = !name.is_empty()
+            && text.len() <= Self::MAX_LEN
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/'))
+            && !text.starts_with(Self::RESERVED);
+        good.then(|| Self(text.into()))
+    }
+
+    /// The whole name, prefix included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AliasName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AliasName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for AliasName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Its name, unique in the account and region.
+    pub name: AliasName,
+    /// The key it stands for.
+    pub key: KeyId,
+    /// When it was created; moving it to another key does not change this.
+    pub created: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alias_names_are_those_of_the_contract() {
+        let longest = format!("alias/{}", "x".repeat(249));
+        for good in ["alias/a", "alias/A-1_/z", "alias/ac", "alias/my/acs", &longest] {
+            assert_eq!(AliasName::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = format!("alias/{}", "x".repeat(250));
+        for bad in
+            ["", "alias", "alias/", "Alias/a", "a", "alias/a b", "alias/é", "alias/acs", "alias/acs/x", &too_long]
+        {
+            assert_eq!(AliasName::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A key: everything about it except its material.
+
+use super::{Tags, texts};
+use crate::crypto::Cipher;
+use crate::id::{KeyId, KeyVersionId};
+use crate::state::KeyState;
+use crate::time::Timestamp;
+
+texts! {
+    /// The kind of a key's material (contract, chapter 4).
+    KeySpec {
+        /// AES with 256 bits, the default.
+        Aes256 = "Aliyun_AES_256",
+        /// AES with 128 bits.
+        Aes128 = "Aliyun_AES_128",
+        /// AES with 192 bits.
+        Aes192 = "Aliyun_AES_192",
+        /// SM4 (GB/T 32907), 128 bits.
+        Sm4 = "Aliyun_SM4",
+        /// RSA with a modulus of 2048 bits.
+        Rsa2048 = "RSA_2048",
+        /// RSA with a modulus of 3072 bits.
+        Rsa3072 = "RSA_3072",
+        /// NIST P-256 (secp256r1).
+        EcP256 = "EC_P256",
+        /// secp256k1.
+        EcP256K = "EC_P256K",
+        /// SM2 (GB/T 32918).
+        EcSm2 = "EC_SM2",
+    }
+
+    /// What a key may be used for, fixed at its creation.
+    KeyUsage {
+        /// Encryption and decryption.
+        EncryptDecrypt = "ENCRYPT/DECRYPT",
+        /// Signatures.
+        SignVerify = "SIGN/VERIFY",
+    }
+
+    /// Where the material of a key comes from.
+    Origin {
+        /// Drawn by the engine.
+        AliyunKms = "Aliyun_KMS",
+        /// Imported by the caller.
+        External = "EXTERNAL",
+    }
+
+    /// The protection that the key's creator asked for. This engine has no hardware: it records the word (OP-18).
+    ProtectionLevel {
+        /// Software.
+        Software = "SOFTWARE",
+        /// Hardware module.
+        Hsm = "HSM",
+    }
+}
+
+impl KeySpec {
+    /// The cipher of a symmetric spec; `None` for the asymmetric ones.
+    #[must_use]
+    pub const fn cipher(self) -> Option<Cipher> {
+        match self {
+            Self::Aes256 => Some(Cipher::Aes256),
+            Self::Aes128 => Some(Cipher::Aes128),
+            Self::Aes192 => Some(Cipher::Aes192),
+            Self::Sm4 => Some(Cipher::Sm4),
+            Self::Rsa2048 | Self::Rsa3072 | Self::EcP256 | Self::EcP256K | Self::EcSm2 => None,
+        }
+    }
+
+    /// The usage of a key whose creator names none (OP-16).
+    #[must_use]
+    pub const fn default_usage(self) -> KeyUsage {
+        if self.cipher().is_some() { KeyUsage::EncryptDecrypt } else { KeyUsage::SignVerify }
+    }
+
+    /// Whether keys of this spec can be made for `usage` (contract, chapter 4).
+    #[must_use]
+    pub const fn allows(self, usage: KeyUsage) -> bool {
+        match self {
+            Self::Aes256 | Self::Aes128 | Self::Aes192 | Self::Sm4 => matches!(usage, KeyUsage::EncryptDecrypt),
+            Self::EcP256 | Self::EcP256K => matches!(usage, KeyUsage::SignVerify),
+            Self::Rsa2048 | Self::Rsa3072 | Self::EcSm2 => true,
+        }
+    }
+}
+
+/// A key. It is also the head of what belongs to it: whoever adds or removes a version or an alias writes the key too, so
+/// that two such writers meet here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name for ever.
+    pub id: KeyId,
+    /// The kind of its material.
+    pub spec: KeySpec,
+    /// What it may be used for.
+    pub usage: KeyUsage,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// The protection its creator asked for.
+    pub protection: ProtectionLevel,
+    /// The account that created it.
+    pub creator: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Free text, at most 8192 characters.
+    pub description: String,
+    /// Where it stands in its life.
+    pub state: KeyState,
+    /// When it is destroyed; present in [`KeyState::PendingDeletion`] only.
+    pub delete_at: Option<Timestamp>,
+    /// Present while the key is protected against deletion: the reason given, possibly empty.
+    pub deletion_protection: Option<String>,
+    /// The version that encrypts; asymmetric keys have none.
+    pub primary: Option<KeyVersionId>,
+    /// How many versions it has; they are numbered from 1.
+    pub versions: u32,
+    /// When its newest version was made.
+    pub last_rotation: Timestamp,
+    /// How many aliases stand for it.
+    pub aliases: u32,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl Key {
+    /// Whether the key is gone at `now`: its DeleteDate has come, swept away or not (OP-26).
+    #[must_use]
+    pub fn is_gone(&self, now: Timestamp) -> bool {
+        self.delete_at.is_some_and(|at| at <= now)
+    }
+}

@@ -1,0 +1,395 @@
+//! Keys: making, describing and listing them.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::page::{CHUNK, Page, PageReply};
+use super::{Ctx, KeyRef, Nothing, Operation, Outcome, Step};
+use crate::Change;
+use crate::error::{ErrorCode, KmsError};
+use crate::gate::Gate;
+use crate::id::{KeyId, KeyVersionId};
+use crate::model::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Settings, Tags, VersionRecord};
+use crate::params::Params;
+use crate::secret::SecretBytes;
+use crate::state::KeyState;
+use crate::time::{Interval, Timestamp};
+use crate::view::DuePlace;
+
+/// CreateKey.
+#[derive(Debug)]
+pub struct CreateKey;
+
+/// The parameters of CreateKey.
+#[derive(Debug)]
+pub struct CreateKeyRequest<'p> {
+    description: &'p str,
+    spec: KeySpec,
+    usage: KeyUsage,
+    origin: Origin,
+    protection: ProtectionLevel,
+}
+
+impl Operation for CreateKey {
+    const REQUIRED: &'static [&'static str] = &[];
+    type Request<'p> = CreateKeyRequest<'p>;
+    type Reply = KeyReply;
+
+    fn parse<'p>(params: &'p Params, _: &Settings) -> Result<CreateKeyRequest<'p>, KmsError> {
+        let description = params.description("Description")?;
+        let spec = params.choice("KeySpec", KeySpec::parse)?.unwrap_or(KeySpec::Aes256);
+        let usage = params.choice("KeyUsage", KeyUsage::parse)?.unwrap_or(spec.default_usage());
+        if !spec.allows(usage) {
+            return Err(KmsError::invalid("KeyUsage"));
+        }
+        let origin = params.choice("Origin", Origin::parse)?.unwrap_or(Origin::AliyunKms);
+        if origin == Origin::External && spec.cipher().is_none() {
+            return Err(KmsError::invalid("Origin"));
+        }
+        let protection = params.choice("ProtectionLevel", ProtectionLevel::parse)?.unwrap_or(ProtectionLevel::Software);
+        if params.flag("EnableAutomaticRotation")? == Some(true) {
+            if origin == Origin::External || spec.cipher().is_none() {
+                return Err(KmsError::invalid("EnableAutomaticRotation"));
+            }
+            params.required("RotationInterval")?;
+            params.choice("RotationInterval", rotation_interval)?;
+            // Rotation comes with a release of its own; a key that silently never rotated would be worse than none.
+            return Err(ErrorCode::UnsupportedOperation.into());
+        }
+        if spec.cipher().is_none() {
+            // Asymmetric keys do too.
+            return Err(ErrorCode::UnsupportedOperation.into());
+        }
+        Ok(CreateKeyRequest { description, spec, usage, origin, protection })
+    }
+
+    fn plan(request: CreateKeyRequest<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<KeyReply>, KmsError> {
+        ctx.reach(Step::Kind);
+        if request.protection == ProtectionLevel::Hsm && !ctx.settings.hsm {
+            return Err(ErrorCode::UnsupportedProtectionLevel.into());
+        }
+        ctx.reach(Step::Limits);
+        if let Some(limit) = ctx.settings.limits.keys
+            && live_keys(ctx)? >= limit
+        {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
+        ctx.reach(Step::Operation);
+        let (id, version) = (KeyId::random(ctx.rng)?, KeyVersionId::random(ctx.rng)?);
+        let (state, material) = match (request.origin, request.spec.cipher()) {
+            (Origin::AliyunKms, Some(cipher)) => {
+                let material = SecretBytes::filled(cipher.key_len(), |bytes| ctx.rng.secret(bytes))?;
+                (KeyState::Enabled, Some(material))
+            }
+            _ => (KeyState::PendingImport, None),
+        };
+        let key = Key {
+            id,
+            spec: request.spec,
+            usage: request.usage,
+            origin: request.origin,
+            protection: request.protection,
+            creator: ctx.settings.account.clone(),
+            created: ctx.now,
+            description: request.description.to_owned(),
+            state,
+            delete_at: None,
+            deletion_protection: None,
+            primary: Some(version),
+            versions: 1,
+            last_rotation: ctx.now,
+            aliases: 0,
+            tags: Tags::default(),
+        };
+        let reply = KeyReply { key_metadata: Metadata::new(&key, ctx.settings) };
+        let version = VersionRecord { id: version, key: id, number: 1, created: ctx.now, spec: request.spec, material };
+        Ok(Outcome { reply, changes: vec![Change::PutKey(Box::new(key)), Change::PutVersion(Box::new(version))] })
+    }
+}
+
+/// Reads a rotation interval of a key: 7 to 730 days.
+fn rotation_interval(text: &str) -> Option<Interval> {
+    Interval::parse(text).filter(|interval| (Interval::days(7)..=Interval::days(730)).contains(interval))
+}
+
+/// The answer of CreateKey and DescribeKey.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct KeyReply {
+    key_metadata: Metadata,
+}
+
+/// `KeyMetadata`: which members are empty and which are left out is OP-29.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    key_id: KeyId,
+    arn: String,
+    creator: String,
+    creation_date: Timestamp,
+    description: String,
+    key_spec: KeySpec,
+    key_usage: KeyUsage,
+    key_state: &'static str,
+    origin: Origin,
+    protection_level: ProtectionLevel,
+    primary_key_version: String,
+    last_rotation_date: Timestamp,
+    delete_date: String,
+    material_expire_time: &'static str,
+    automatic_rotation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_protection: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_protection_description: Option<String>,
+}
+
+impl Metadata {
+    fn new(key: &Key, settings: &Settings) -> Self {
+        Self {
+            key_id: key.id,
+            arn: settings.arn(format_args!("key/{}", key.id)),
+            creator: key.creator.clone(),
+            creation_date: key.created,
+            description: key.description.clone(),
+            key_spec: key.spec,
+            key_usage: key.usage,
+            key_state: key.state.as_str(),
+            origin: key.origin,
+            protection_level: key.protection,
+            primary_key_version: key.primary.map(|id| id.to_string()).unwrap_or_default(),
+            last_rotation_date: key.last_rotation,
+            delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
+            material_expire_time: "",
+            automatic_rotation: "Disabled",
+            deletion_protection: None,
+            deletion_protection_description: None,
+        }
+    }
+
+    /// The members that DescribeKey has and CreateKey has not.
+    fn with_protection(self, key: &Key) -> Self {
+        let (protection, description) = match &key.deletion_protection {
+            None => ("Disabled", None),
+            Some(text) => ("Enabled", Some(text.clone()).filter(|text| !text.is_empty())),
+        };
+        Self { deletion_protection: Some(protection), deletion_protection_description: description, ..self }
+    }
+}
+
+/// DescribeKey.
+#[derive(Debug)]
+pub struct DescribeKey;
+
+impl Operation for DescribeKey {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = KeyRef<'p>;
+    type Reply = KeyReply;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<KeyRef<'p>, KmsError> {
+        Ok(KeyRef::parse(params.required("KeyId")?, settings))
+    }
+
+    fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<KeyReply>, KmsError> {
+        let key = ctx.enter(&request, Gate::DescribeKey)?;
+        Ok(Outcome::read(KeyReply { key_metadata: Metadata::new(&key, ctx.settings).with_protection(&key) }))
+    }
+}
+
+/// UpdateKeyDescription.
+#[derive(Debug)]
+pub struct UpdateKeyDescription;
+
+impl Operation for UpdateKeyDescription {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = (KeyRef<'p>, &'p str);
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<Self::Request<'p>, KmsError> {
+        // Present, though it may be empty: an empty text removes the description (OP-37).
+        params.text_or_empty("Description").ok_or_else(|| KmsError::missing("Description"))?;
+        let key = KeyRef::parse_no_alias(params.required("KeyId")?, settings)?;
+        Ok((key, params.description("Description")?))
+    }
+
+    fn plan((key, description): Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&key, Gate::UpdateKeyDescription)?;
+        let key = Key { description: description.to_owned(), ..(*key).clone() };
+        Ok(Outcome { reply: Nothing {}, changes: vec![Change::PutKey(Box::new(key))] })
+    }
+}
+
+/// ListKeys.
+#[derive(Debug)]
+pub struct ListKeys;
+
+/// The parameters of ListKeys.
+#[derive(Debug)]
+pub struct ListKeysRequest {
+    page: Page,
+    filters: Filters,
+}
+
+/// The answer of ListKeys.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListKeysReply {
+    keys: KeyList,
+    #[serde(flatten)]
+    page: PageReply,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyList {
+    key: Vec<ListedKey>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedKey {
+    key_id: KeyId,
+    key_arn: String,
+}
+
+impl Operation for ListKeys {
+    const REQUIRED: &'static [&'static str] = &[];
+    type Request<'p> = ListKeysRequest;
+    type Reply = ListKeysReply;
+
+    fn parse(params: &Params, _: &Settings) -> Result<ListKeysRequest, KmsError> {
+        let filters = params.choice("Filters", Filters::parse)?.unwrap_or_default();
+        Ok(ListKeysRequest { page: Page::parse(params)?, filters })
+    }
+
+    fn plan(request: ListKeysRequest, ctx: &mut Ctx<'_>) -> Result<Outcome<ListKeysReply>, KmsError> {
+        let gone: HashSet<KeyId> = gone_keys(ctx)?.into_iter().collect();
+        let (skip, size) = (request.page.skip(), request.page.size());
+        let (mut key, mut seen, mut after) = (Vec::new(), 0, None);
+        loop {
+            let places = ctx.view.keys(after, CHUNK)?;
+            let Some(last) = places.last().copied() else { break };
+            after = Some(last);
+            for place in places {
+                if gone.contains(&place.id) || !request.filters.admit(&place.id, ctx)? {
+                    continue;
+                }
+                if seen >= skip && key.len() < size {
+                    let key_arn = ctx.settings.arn(format_args!("key/{}", place.id));
+                    key.push(ListedKey { key_id: place.id, key_arn });
+                }
+                seen += 1;
+            }
+            // Without a filter the total is known beforehand, so that a page costs what stands before it.
+            if request.filters.is_empty() && key.len() == size {
+                break;
+            }
+        }
+        let total =
+            if request.filters.is_empty() { ctx.view.totals()?.keys.saturating_sub(gone.len() as u64) } else { seen };
+        Ok(Outcome::read(ListKeysReply { keys: KeyList { key }, page: request.page.reply(total) }))
+    }
+}
+
+/// The keys that are gone but not yet swept away.
+pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<Vec<KeyId>, KmsError> {
+    let (mut gone, mut after): (_, Option<DuePlace>) = (Vec::new(), None);
+    loop {
+        let due = ctx.view.due(ctx.now, after, CHUNK)?;
+        let Some(last) = due.last() else { return Ok(gone) };
+        after = Some(*last);
+        gone.extend(due.iter().map(|place| place.id));
+    }
+}
+
+fn live_keys(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
+    Ok(ctx.view.totals()?.keys.saturating_sub(gone_keys(ctx)?.len() as u64))
+}
+
+/// The filters of ListKeys: values of one name are alternatives, different names must all hold (OP-36).
+#[derive(Debug, Default)]
+struct Filters {
+    states: Vec<KeyState>,
+    specs: Vec<KeySpec>,
+    usages: Vec<KeyUsage>,
+    levels: Vec<ProtectionLevel>,
+    creators: Vec<Creator>,
+}
+
+/// CreatorType: whether the account or the service made a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Creator {
+    User,
+    Service,
+}
+
+/// One entry of the Filters parameter.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Filter {
+    key: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+impl Filters {
+    fn parse(json: &str) -> Option<Self> {
+        let entries: Vec<Filter> = serde_json::from_str(json).ok()?;
+        if entries.len() > 10 {
+            return None;
+        }
+        let mut filters = Self::default();
+        for Filter { key, values } in entries {
+            if values.len() > 10 {
+                return None;
+            }
+            match key.as_str() {
+                "KeyState" => extend(&mut filters.states, &values, KeyState::parse),
+                "KeySpec" => extend(&mut filters.specs, &values, KeySpec::parse),
+                "KeyUsage" => extend(&mut filters.usages, &values, KeyUsage::parse),
+                "ProtectionLevel" => extend(&mut filters.levels, &values, ProtectionLevel::parse),
+                "CreatorType" => extend(&mut filters.creators, &values, |text| match text {
+                    "User" => Some(Creator::User),
+                    "Service" => Some(Creator::Service),
+                    _ => None,
+                }),
+                _ => None,
+            }?;
+        }
+        Some(filters)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.states.is_empty()
+            && self.specs.is_empty()
+            && self.usages.is_empty()
+            && self.levels.is_empty()
+            && self.creators.is_empty()
+    }
+
+    fn admit(&self, id: &KeyId, ctx: &Ctx<'_>) -> Result<bool, KmsError> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        // A key that went away since its place was read is in no list.
+        let Some(key) = ctx.view.key(id)? else { return Ok(false) };
+        // Every key is the account's own until the service makes one for itself.
+        Ok(holds(&self.states, key.state)
+            && holds(&self.specs, key.spec)
+            && holds(&self.usages, key.usage)
+            && holds(&self.levels, key.protection)
+            && holds(&self.creators, Creator::User))
+    }
+}
+
+fn extend<T>(into: &mut Vec<T>, values: &[String], read: impl Fn(&str) -> Option<T>) -> Option<()> {
+    for value in values {
+        into.push(read(value)?);
+    }
+    Some(())
+}
+
+fn holds<T: PartialEq>(alternatives: &[T], value: T) -> bool {
+    alternatives.is_empty() || alternatives.contains(&value)
+}

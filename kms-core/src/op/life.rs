@@ -1,0 +1,160 @@
+//! What a key's owner does to its state: enable, disable, protect, schedule its deletion and take that back.
+
+use super::{Ctx, KeyRef, Nothing, Operation, Outcome};
+use crate::Change;
+use crate::error::{ErrorCode, KmsError};
+use crate::gate::Gate;
+use crate::model::{Key, Settings};
+use crate::params::Params;
+use crate::state::{Event, Next};
+
+/// `key` after `event`. The gates let an action through only where its event leads to a state (tested in
+/// [`crate::state`]).
+fn after(key: &Key, event: Event) -> Result<Key, KmsError> {
+    match event.on(key.state) {
+        Next::State(state) => Ok(Key { state, ..key.clone() }),
+        Next::Gone | Next::Refused => Err(ErrorCode::StateModifiedFailed.into()),
+    }
+}
+
+/// The outcome of an action that changes a key and says nothing: no change, nothing to write.
+fn put(before: &Key, key: Key) -> Outcome<Nothing> {
+    let changes = if *before == key { Vec::new() } else { vec![Change::PutKey(Box::new(key))] };
+    Outcome { reply: Nothing {}, changes }
+}
+
+/// EnableKey.
+#[derive(Debug)]
+pub struct EnableKey;
+
+impl Operation for EnableKey {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = KeyRef<'p>;
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<KeyRef<'p>, KmsError> {
+        KeyRef::parse_no_alias(params.required("KeyId")?, settings)
+    }
+
+    fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&request, Gate::EnableKey)?;
+        Ok(put(&key, after(&key, Event::Enable)?))
+    }
+}
+
+/// DisableKey.
+#[derive(Debug)]
+pub struct DisableKey;
+
+impl Operation for DisableKey {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = KeyRef<'p>;
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<KeyRef<'p>, KmsError> {
+        KeyRef::parse_no_alias(params.required("KeyId")?, settings)
+    }
+
+    fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&request, Gate::DisableKey)?;
+        Ok(put(&key, after(&key, Event::Disable)?))
+    }
+}
+
+/// ScheduleKeyDeletion.
+#[derive(Debug)]
+pub struct ScheduleKeyDeletion;
+
+impl ScheduleKeyDeletion {
+    const DAY: u64 = 86_400;
+    const DEFAULT_DAYS: u64 = 30;
+}
+
+impl Operation for ScheduleKeyDeletion {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = (KeyRef<'p>, u64);
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<Self::Request<'p>, KmsError> {
+        let key = KeyRef::parse_no_alias(params.required("KeyId")?, settings)?;
+        let days = params.number("PendingWindowInDays", 7, 30)?.unwrap_or(Self::DEFAULT_DAYS);
+        Ok((key, days))
+    }
+
+    fn plan((key, days): Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&key, Gate::ScheduleKeyDeletion)?;
+        if key.deletion_protection.is_some() {
+            ctx.pass(&key, Gate::ScheduleKeyDeletionProtected)?;
+        }
+        let delete_at = Some(ctx.now.plus(days * Self::DAY));
+        Ok(put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }))
+    }
+}
+
+/// CancelKeyDeletion.
+#[derive(Debug)]
+pub struct CancelKeyDeletion;
+
+impl Operation for CancelKeyDeletion {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = KeyRef<'p>;
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<KeyRef<'p>, KmsError> {
+        KeyRef::parse_no_alias(params.required("KeyId")?, settings)
+    }
+
+    fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&request, Gate::CancelKeyDeletion)?;
+        let event = if has_material(&key, ctx)? { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
+        Ok(put(&key, Key { delete_at: None, ..after(&key, event)? }))
+    }
+}
+
+/// Whether the key's primary version has its material; that of an EXTERNAL key may be missing.
+fn has_material(key: &Key, ctx: &Ctx<'_>) -> Result<bool, KmsError> {
+    match key.primary {
+        None => Ok(true),
+        Some(id) => Ok(ctx.view.version(&id)?.is_some_and(|version| version.cipher.is_some())),
+    }
+}
+
+/// SetDeletionProtection.
+#[derive(Debug)]
+pub struct SetDeletionProtection;
+
+/// The parameters of SetDeletionProtection.
+#[derive(Debug)]
+pub struct SetDeletionProtectionRequest<'p> {
+    key: KeyRef<'p>,
+    /// The reason, if protection is switched on.
+    protection: Option<&'p str>,
+}
+
+impl Operation for SetDeletionProtection {
+    const REQUIRED: &'static [&'static str] = &["EnableDeletionProtection", "ProtectedResourceArn"];
+    type Request<'p> = SetDeletionProtectionRequest<'p>;
+    type Reply = Nothing;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<Self::Request<'p>, KmsError> {
+        let on = params.flag("EnableDeletionProtection")?.unwrap_or(false);
+        let arn = params.required("ProtectedResourceArn")?;
+        // acs:kms:<region>:<account>:key/<id>, of whatever region and account.
+        let is_key_arn = matches!(
+            arn.split(':').collect::<Vec<_>>()[..],
+            ["acs", "kms", region, account, resource]
+                if !region.is_empty() && !account.is_empty() && resource.strip_prefix("key/").is_some_and(|id| !id.is_empty())
+        );
+        if !is_key_arn {
+            return Err(KmsError::invalid("ProtectedResourceArn"));
+        }
+        let description = params.description("DeletionProtectionDescription")?;
+        let key = KeyRef::parse(arn, settings);
+        Ok(SetDeletionProtectionRequest { key, protection: on.then_some(description) })
+    }
+
+    fn plan(request: Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+        let key = ctx.enter(&request.key, Gate::SetDeletionProtection)?;
+        Ok(put(&key, Key { deletion_protection: request.protection.map(str::to_owned), ..(*key).clone() }))
+    }
+}

@@ -1,0 +1,230 @@
+//! The operations: each turns a request and what it reads into a reply and the changes it wants.
+//!
+//! An operation is one struct with one [`Operation`] impl in the file of its noun, and one row in [`crate::actions`]. It
+//! never writes: the engine commits the changes of its [`Outcome`] and only then lets the reply go. What fails returns
+//! before it has changes, so that a rejected call cannot leave a trace.
+
+use std::cell::Cell;
+
+use crate::Change;
+use crate::error::{ErrorCode, KmsError};
+use crate::gate::Gate;
+use crate::id::{KeyId, KeyVersionId};
+use crate::model::{Alias, AliasName, Key, KeyVersion, Settings};
+use crate::params::Params;
+use crate::rng::Rng;
+use crate::time::Timestamp;
+use crate::view::{Held, View};
+
+pub mod alias;
+pub mod crypt;
+pub mod datakey;
+pub mod due;
+pub mod key;
+pub mod life;
+pub mod page;
+mod render;
+pub mod service;
+pub mod tag;
+pub mod version;
+
+pub(crate) use render::render;
+
+/// What an operation may use: the instant, randomness, what is recorded, and the host's settings.
+pub struct Ctx<'a> {
+    /// The instant of the call.
+    pub now: Timestamp,
+    /// Randomness.
+    pub rng: &'a mut dyn Rng,
+    /// What is recorded.
+    pub view: &'a dyn View,
+    /// Account, region and limits.
+    pub settings: &'a Settings,
+    order: Order,
+}
+
+/// The result of an operation that may go through.
+#[derive(Debug)]
+pub struct Outcome<R> {
+    /// What the caller is told, once `changes` are durable.
+    pub reply: R,
+    /// What to write; nothing to write means no lock and no commit.
+    pub changes: Vec<Change>,
+}
+
+impl<R> Outcome<R> {
+    /// A reply that needs nothing written.
+    pub const fn read(reply: R) -> Self {
+        Self { reply, changes: Vec::new() }
+    }
+}
+
+/// One action of the contract.
+pub trait Operation {
+    /// The parameters without which the call is refused before anything else is looked at, in the order in which an absent
+    /// one is named.
+    const REQUIRED: &'static [&'static str];
+    /// Whether the action answers in every account status (OP-97).
+    const ANY_ACCOUNT_STATUS: bool = false;
+    /// The parameters, parsed.
+    type Request<'p>;
+    /// The members of the answer, in the contract's spelling.
+    type Reply: serde::Serialize;
+
+    /// Reads the parameters; those of [`Operation::REQUIRED`] are there.
+    ///
+    /// # Errors
+    /// `InvalidParameter`, and `MissingParameter` for one that another makes necessary.
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<Self::Request<'p>, KmsError>;
+
+    /// Decides.
+    ///
+    /// # Errors
+    /// Those that the contract lists for the action.
+    fn plan(request: Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Self::Reply>, KmsError>;
+}
+
+/// The order of checks that two errors at once make visible (OP-10). The steps before these are the doors' (method,
+/// signature) and the engine's (account status, action known).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Required parameters.
+    Required,
+    /// Form of parameters.
+    Form,
+    /// The resource is found.
+    Resource,
+    /// Its state allows the action.
+    State,
+    /// Its origin, kind and usage do.
+    Kind,
+    /// Limits.
+    Limits,
+    /// The operation itself.
+    Operation,
+}
+
+/// The furthest step that a call has reached. An operation that goes back is wrong, and says so in every test.
+#[derive(Debug)]
+struct Order(Cell<Step>);
+
+impl<'a> Ctx<'a> {
+    /// The circumstances of one call.
+    pub fn new(now: Timestamp, rng: &'a mut dyn Rng, view: &'a dyn View, settings: &'a Settings) -> Self {
+        Self { now, rng, view, settings, order: Order(Cell::new(Step::Required)) }
+    }
+
+    /// Notes that the checks of `step` begin.
+    fn reach(&self, step: Step) {
+        debug_assert!(self.order.0.get() <= step, "{step:?} after {:?}: see OP-10", self.order.0.get());
+        self.order.0.set(step);
+    }
+
+    /// Finds the key that a parameter names.
+    fn find(&self, key: &KeyRef<'_>) -> Result<Held<'a, Key>, KmsError> {
+        self.reach(Step::Resource);
+        let id = match key {
+            KeyRef::Id(id) => *id,
+            KeyRef::Alias(text) => self.find_alias(AliasName::parse(text).as_ref())?.key,
+            KeyRef::Nothing => return Err(ErrorCode::KeyNotFound.into()),
+        };
+        self.live_key(&id)?.ok_or_else(|| ErrorCode::KeyNotFound.into())
+    }
+
+    /// Finds the key that a parameter names and lets the action through its gate.
+    fn enter(&self, key: &KeyRef<'_>, gate: Gate) -> Result<Held<'a, Key>, KmsError> {
+        let key = self.find(key)?;
+        self.pass(&key, gate)?;
+        Ok(key)
+    }
+
+    /// Lets the action through the gate of a key already found.
+    fn pass(&self, key: &Key, gate: Gate) -> Result<(), KmsError> {
+        self.reach(Step::State);
+        gate.check(key.state)
+    }
+
+    /// The key with this id, unless its DeleteDate has come: then it is gone, swept away or not (OP-26).
+    fn live_key(&self, id: &KeyId) -> Result<Option<Held<'a, Key>>, KmsError> {
+        Ok(self.view.key(id)?.filter_live(self.now))
+    }
+
+    /// Finds an alias. That of a key that is gone is gone too.
+    fn find_alias(&self, name: Option<&AliasName>) -> Result<Held<'a, Alias>, KmsError> {
+        self.reach(Step::Resource);
+        if let Some(name) = name
+            && let Some(alias) = self.view.alias(name)?
+            && self.live_key(&alias.key)?.is_some()
+        {
+            return Ok(alias);
+        }
+        Err(ErrorCode::AliasNotFound.into())
+    }
+
+    /// Finds a version of `key` by the text of its id (OP-54).
+    fn find_version(&self, key: &Key, id: &str) -> Result<Held<'a, KeyVersion>, KmsError> {
+        self.reach(Step::Resource);
+        let found = match KeyVersionId::parse(id) {
+            Some(id) => self.view.version(&id)?,
+            None => None,
+        };
+        found.filter(|version| version.key == key.id).ok_or_else(|| ErrorCode::KeyVersionNotFound.into())
+    }
+}
+
+impl std::fmt::Debug for Ctx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ctx").field("now", &self.now).field("order", &self.order).finish_non_exhaustive()
+    }
+}
+
+trait FilterLive: Sized {
+    fn filter_live(self, now: Timestamp) -> Self;
+}
+
+impl FilterLive for Option<Held<'_, Key>> {
+    fn filter_live(self, now: Timestamp) -> Self {
+        self.filter(|key| !key.is_gone(now))
+    }
+}
+
+/// What a KeyId parameter names (OP-33, OP-38).
+#[derive(Clone, Copy, Debug)]
+pub enum KeyRef<'p> {
+    /// A key.
+    Id(KeyId),
+    /// An alias, as the text stands.
+    Alias(&'p str),
+    /// Nothing that can exist: another account's ARN, or no id at all.
+    Nothing,
+}
+
+impl<'p> KeyRef<'p> {
+    /// Reads a KeyId parameter of an action that takes aliases.
+    #[must_use]
+    pub fn parse(text: &'p str, settings: &Settings) -> Self {
+        if text.starts_with(AliasName::PREFIX) {
+            return Self::Alias(text);
+        }
+        let id = match settings.resource_of(text) {
+            Some(resource) => resource.strip_prefix("key/"),
+            None => Some(text),
+        };
+        id.and_then(KeyId::parse).map_or(Self::Nothing, Self::Id)
+    }
+
+    /// Reads a KeyId parameter of an action that refuses aliases.
+    ///
+    /// # Errors
+    /// `Unsupported.Alias`.
+    pub fn parse_no_alias(text: &'p str, settings: &Settings) -> Result<Self, KmsError> {
+        match Self::parse(text, settings) {
+            Self::Alias(_) => Err(ErrorCode::UnsupportedAlias.into()),
+            key => Ok(key),
+        }
+    }
+}
+
+/// The answer of an action that has nothing to say: its RequestId alone.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Nothing {}

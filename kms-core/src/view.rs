@@ -1,0 +1,134 @@
+//! How the core reads: through this trait, and in no other way.
+//!
+//! An implementation reads from a store, or from a cache in front of one. It returns what is recorded, also a key whose
+//! DeleteDate has passed and that no sweep has removed yet; what that means is the operations' business.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::error::KmsError;
+use crate::id::{KeyId, KeyVersionId};
+use crate::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
+use crate::time::Timestamp;
+
+/// A record that a view holds for its reader: lent by a cache where there is one, which costs no counter that other
+/// threads write too, or shared.
+pub enum Held<'v, T> {
+    /// Lent for as long as the view lives.
+    Lent(&'v T),
+    /// Read for this reader.
+    Shared(Arc<T>),
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Lent(record) => record,
+            Self::Shared(record) => record,
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Held<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// How many records there are, those past their DeleteDate but not yet swept included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Keys in every state.
+    pub keys: u64,
+    /// Aliases.
+    pub aliases: u64,
+}
+
+/// A place in the list of keys, which runs by creation time and then by id (OP-14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyPlace {
+    /// When the key was created.
+    pub created: Timestamp,
+    /// The key.
+    pub id: KeyId,
+}
+
+/// A place in the list of keys that await destruction, which runs by DeleteDate and then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuePlace {
+    /// The DeleteDate.
+    pub at: Timestamp,
+    /// The key.
+    pub id: KeyId,
+}
+
+/// Whose aliases a list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasScope {
+    /// Those of the whole account and region.
+    All,
+    /// Those of one key.
+    Key(KeyId),
+}
+
+/// Reads of one instant or of several: a plan that writes is checked against everything it has read when it commits.
+///
+/// Every method fails with the store's codes (`KMS_STORE_CORRUPT`, `KMS_STORE_POISONED`, …) when it cannot be read.
+pub trait View {
+    /// The key with this id.
+    ///
+    /// # Errors
+    /// The store's.
+    fn key(&self, id: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError>;
+
+    /// The key version with this id, ready for use.
+    ///
+    /// # Errors
+    /// The store's.
+    fn version(&self, id: &KeyVersionId) -> Result<Option<Held<'_, KeyVersion>>, KmsError>;
+
+    /// The alias with this name.
+    ///
+    /// # Errors
+    /// The store's.
+    fn alias(&self, name: &AliasName) -> Result<Option<Held<'_, Alias>>, KmsError>;
+
+    /// How many records there are.
+    ///
+    /// # Errors
+    /// The store's.
+    fn totals(&self) -> Result<Totals, KmsError>;
+
+    /// Up to `limit` keys behind `after`, in the order of [`KeyPlace`].
+    ///
+    /// # Errors
+    /// The store's.
+    fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError>;
+
+    /// Up to `limit` keys whose DeleteDate is `until` or earlier, behind `after`, in the order of [`DuePlace`].
+    ///
+    /// # Errors
+    /// The store's.
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError>;
+
+    /// Up to `limit` versions of a key, from number `newest` downwards.
+    ///
+    /// # Errors
+    /// The store's.
+    fn versions(&self, key: &KeyId, newest: u32, limit: usize) -> Result<Vec<KeyVersionId>, KmsError>;
+
+    /// Up to `limit` aliases behind `after`, by creation time and then by name (OP-14).
+    ///
+    /// # Errors
+    /// The store's.
+    fn aliases(&self, scope: AliasScope, after: Option<&Alias>, limit: usize) -> Result<Vec<Arc<Alias>>, KmsError>;
+
+    /// Whether the account may use the service.
+    ///
+    /// # Errors
+    /// The store's.
+    fn account_status(&self) -> Result<AccountStatus, KmsError>;
+}

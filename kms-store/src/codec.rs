@@ -1,0 +1,397 @@
+//! Records as bytes: postcard over structs that are frozen once a version of the engine has written them.
+//!
+//! A record's schema number says which struct its payload is. A struct that was released is never edited: a change is a new
+//! struct, a new number, and a conversion from the old one. A number that is not known here, and bytes left over, are
+//! refused. The tests hold golden bytes of every struct.
+
+use kms_core::id::{KeyId, KeyVersionId};
+use kms_core::model::{
+    AccountStatus, Alias, AliasName, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags, VersionRecord,
+};
+use kms_core::secret::SecretBytes;
+use kms_core::state::KeyState;
+use kms_core::time::Timestamp;
+use kms_core::view::Totals;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The payload is not what its schema number says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadPayload;
+
+/// The schema of every struct below.
+pub(crate) const V1: u16 = 1;
+
+/// Declares how an enumeration of the model is numbered in records. The numbers are part of the format.
+macro_rules! numbered {
+    ($write:ident, $read:ident: $name:ty { $($number:literal => $value:path,)* }) => {
+        fn $write(value: $name) -> Option<u8> {
+            match value {
+                $($value => Some($number),)*
+                #[allow(unreachable_patterns, reason = "the model may learn values before the format does")]
+                _ => None,
+            }
+        }
+
+        fn $read(number: u8) -> Result<$name, BadPayload> {
+            match number {
+                $($number => Ok($value),)*
+                _ => Err(BadPayload),
+            }
+        }
+    };
+}
+
+numbered! { write_spec, read_spec: KeySpec {
+    0 => KeySpec::Aes256, 1 => KeySpec::Aes128, 2 => KeySpec::Aes192, 3 => KeySpec::Sm4, 4 => KeySpec::Rsa2048,
+    5 => KeySpec::Rsa3072, 6 => KeySpec::EcP256, 7 => KeySpec::EcP256K, 8 => KeySpec::EcSm2,
+} }
+numbered! { write_usage, read_usage: KeyUsage { 0 => KeyUsage::EncryptDecrypt, 1 => KeyUsage::SignVerify, } }
+numbered! { write_origin, read_origin: Origin { 0 => Origin::AliyunKms, 1 => Origin::External, } }
+numbered! { write_level, read_level: ProtectionLevel { 0 => ProtectionLevel::Software, 1 => ProtectionLevel::Hsm, } }
+numbered! { write_state, read_state: KeyState {
+    0 => KeyState::Enabled, 1 => KeyState::Disabled, 2 => KeyState::PendingDeletion, 3 => KeyState::PendingImport,
+} }
+numbered! { write_status, read_status: AccountStatus {
+    0 => AccountStatus::Enabled, 1 => AccountStatus::NotEnabled, 2 => AccountStatus::InDebt, 3 => AccountStatus::Suspended,
+} }
+
+fn encode(payload: &impl Serialize, capacity: usize) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+    // Room for the whole from the start: a buffer that grows leaves copies behind.
+    let buffer = Zeroizing::new(Vec::with_capacity(capacity));
+    postcard::serialize_with_flavor(payload, Wiped(buffer)).map_err(|_| BadPayload)
+}
+
+/// Collects an encoding in a buffer that is wiped, also when it has to grow.
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl postcard::ser_flavors::Flavor for Wiped {
+    type Output = Zeroizing<Vec<u8>>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Output> {
+        Ok(self.0)
+    }
+}
+
+fn decode<'b, T: Deserialize<'b>>(schema: u16, payload: &'b [u8]) -> Result<T, BadPayload> {
+    if schema != V1 {
+        return Err(BadPayload);
+    }
+    match postcard::take_from_bytes(payload) {
+        Ok((record, [])) => Ok(record),
+        _ => Err(BadPayload),
+    }
+}
+
+/// A record with a payload of its own.
+pub(crate) trait Record: Sized {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload>;
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyV1 {
+    id: [u8; 16],
+    spec: u8,
+    usage: u8,
+    origin: u8,
+    protection: u8,
+    creator: String,
+    created: u64,
+    description: String,
+    state: u8,
+    delete_at: Option<u64>,
+    deletion_protection: Option<String>,
+    primary: Option<[u8; 16]>,
+    versions: u32,
+    last_rotation: u64,
+    aliases: u32,
+    tags: Vec<(String, String)>,
+}
+
+impl Record for Key {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        let tag = |tag: &Tag| (tag.key.clone(), tag.value.clone());
+        let v1 = KeyV1 {
+            id: *self.id.as_bytes(),
+            spec: write_spec(self.spec).ok_or(BadPayload)?,
+            usage: write_usage(self.usage).ok_or(BadPayload)?,
+            origin: write_origin(self.origin).ok_or(BadPayload)?,
+            protection: write_level(self.protection).ok_or(BadPayload)?,
+            creator: self.creator.clone(),
+            created: self.created.unix(),
+            description: self.description.clone(),
+            state: write_state(self.state).ok_or(BadPayload)?,
+            delete_at: self.delete_at.map(Timestamp::unix),
+            deletion_protection: self.deletion_protection.clone(),
+            primary: self.primary.map(|id| *id.as_bytes()),
+            versions: self.versions,
+            last_rotation: self.last_rotation.unix(),
+            aliases: self.aliases,
+            tags: self.tags.as_slice().iter().map(tag).collect(),
+        };
+        encode(&v1, 256 + self.description.len())
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        let v1: KeyV1 = decode(schema, payload)?;
+        Ok(Self {
+            id: KeyId::from_bytes(v1.id),
+            spec: read_spec(v1.spec)?,
+            usage: read_usage(v1.usage)?,
+            origin: read_origin(v1.origin)?,
+            protection: read_level(v1.protection)?,
+            creator: v1.creator,
+            created: Timestamp::from_unix(v1.created),
+            description: v1.description,
+            state: read_state(v1.state)?,
+            delete_at: v1.delete_at.map(Timestamp::from_unix),
+            deletion_protection: v1.deletion_protection,
+            primary: v1.primary.map(KeyVersionId::from_bytes),
+            versions: v1.versions,
+            last_rotation: Timestamp::from_unix(v1.last_rotation),
+            aliases: v1.aliases,
+            tags: Tags::from_vec(v1.tags.into_iter().map(|(key, value)| Tag { key, value }).collect()),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct VersionV1<'b> {
+    id: [u8; 16],
+    key: [u8; 16],
+    number: u32,
+    created: u64,
+    spec: u8,
+    #[serde(borrow)]
+    material: Option<&'b [u8]>,
+}
+
+impl Record for VersionRecord {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        let v1 = VersionV1 {
+            id: *self.id.as_bytes(),
+            key: *self.key.as_bytes(),
+            number: self.number,
+            created: self.created.unix(),
+            spec: write_spec(self.spec).ok_or(BadPayload)?,
+            material: self.material.as_ref().map(SecretBytes::expose),
+        };
+        encode(&v1, 64 + v1.material.map_or(0, <[u8]>::len))
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        let v1: VersionV1<'_> = decode(schema, payload)?;
+        Ok(Self {
+            id: KeyVersionId::from_bytes(v1.id),
+            key: KeyId::from_bytes(v1.key),
+            number: v1.number,
+            created: Timestamp::from_unix(v1.created),
+            spec: read_spec(v1.spec)?,
+            material: v1.material.map(SecretBytes::copied_from),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct AliasV1 {
+    name: String,
+    key: [u8; 16],
+    created: u64,
+}
+
+impl Record for Alias {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        let v1 =
+            AliasV1 { name: self.name.as_str().to_owned(), key: *self.key.as_bytes(), created: self.created.unix() };
+        encode(&v1, 320)
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        let v1: AliasV1 = decode(schema, payload)?;
+        Ok(Self {
+            name: AliasName::parse(&v1.name).ok_or(BadPayload)?,
+            key: KeyId::from_bytes(v1.key),
+            created: Timestamp::from_unix(v1.created),
+        })
+    }
+}
+
+/// Whom the store belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The account, 16 digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// Whether the account may use the service.
+    pub status: AccountStatus,
+    /// The status that the host last configured: a changed setting takes effect, an unchanged one leaves what
+    /// OpenKmsService has done.
+    pub configured: AccountStatus,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OwnerV1 {
+    account: String,
+    region: String,
+    status: u8,
+    configured: u8,
+}
+
+impl Record for Owner {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        let v1 = OwnerV1 {
+            account: self.account.clone(),
+            region: self.region.clone(),
+            status: write_status(self.status).ok_or(BadPayload)?,
+            configured: write_status(self.configured).ok_or(BadPayload)?,
+        };
+        encode(&v1, 128)
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        let v1: OwnerV1 = decode(schema, payload)?;
+        let (status, configured) = (read_status(v1.status)?, read_status(v1.configured)?);
+        Ok(Self { account: v1.account, region: v1.region, status, configured })
+    }
+}
+
+/// What every commit writes: the totals, and the latest time that the store has acted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) totals: Totals,
+    pub(crate) latest: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadV1 {
+    keys: u64,
+    aliases: u64,
+    latest: u64,
+}
+
+impl Record for Head {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        encode(&HeadV1 { keys: self.totals.keys, aliases: self.totals.aliases, latest: self.latest }, 32)
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        let v1: HeadV1 = decode(schema, payload)?;
+        Ok(Self { totals: Totals { keys: v1.keys, aliases: v1.aliases }, latest: v1.latest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key {
+            id: KeyId::from_bytes([1; 16]),
+            spec: KeySpec::Sm4,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::External,
+            protection: ProtectionLevel::Hsm,
+            creator: "12".to_owned(),
+            created: Timestamp::from_unix(300),
+            description: "d".to_owned(),
+            state: KeyState::PendingDeletion,
+            delete_at: Some(Timestamp::from_unix(5)),
+            deletion_protection: Some(String::new()),
+            primary: Some(KeyVersionId::from_bytes([2; 16])),
+            versions: 3,
+            last_rotation: Timestamp::from_unix(4),
+            aliases: 6,
+            tags: Tags::from_vec(vec![Tag { key: "k".to_owned(), value: String::new() }]),
+        }
+    }
+
+    fn version(material: Option<&[u8]>) -> VersionRecord {
+        VersionRecord {
+            id: KeyVersionId::from_bytes([2; 16]),
+            key: KeyId::from_bytes([1; 16]),
+            number: 1,
+            created: Timestamp::from_unix(300),
+            spec: KeySpec::Aes256,
+            material: material.map(SecretBytes::copied_from),
+        }
+    }
+
+    fn alias() -> Alias {
+        let name = AliasName::parse("alias/a").unwrap();
+        Alias { name, key: KeyId::from_bytes([1; 16]), created: Timestamp::from_unix(1) }
+    }
+
+    fn owner() -> Owner {
+        Owner {
+            account: "7".to_owned(),
+            region: "r".to_owned(),
+            status: AccountStatus::Suspended,
+            configured: AccountStatus::NotEnabled,
+        }
+    }
+
+    fn head() -> Head {
+        Head { totals: Totals { keys: 1, aliases: 200 }, latest: 3 }
+    }
+
+    /// The bytes, worked out by hand from the postcard wire format: integers are varints, texts and lists have their length
+    /// before them, an option is 0, or 1 and its value.
+    #[test]
+    fn golden_bytes() {
+        let (ones, twos) = ("01".repeat(16), "02".repeat(16));
+        let check = |payload: Result<Zeroizing<Vec<u8>>, BadPayload>, golden: String| {
+            assert_eq!(hex::encode(&*payload.unwrap()), golden.replace(' ', ""));
+        };
+        check(
+            key().encode(),
+            format!("{ones} 03 00 01 01 02 3132 ac02 01 64 02 01 05 01 00 01 {twos} 03 04 06 01 01 6b 00"),
+        );
+        check(version(Some(b"ab")).encode(), format!("{twos} {ones} 01 ac02 00 01 02 6162"));
+        check(version(None).encode(), format!("{twos} {ones} 01 ac02 00 00"));
+        check(alias().encode(), format!("07 616c6961732f61 {ones} 01"));
+        check(owner().encode(), "01 37 01 72 03 01".to_owned());
+        check(head().encode(), "01 c801 03".to_owned());
+    }
+
+    fn round_trip<R: Record + fmt::Debug>(record: &R) -> R {
+        let payload = record.encode().unwrap();
+        let mut longer = payload.to_vec();
+        longer.push(0);
+        assert!(R::decode(V1, &longer).is_err(), "bytes left over");
+        assert!(R::decode(V1 + 1, &payload).is_err(), "an unknown schema");
+        for len in 0..payload.len() {
+            assert!(R::decode(V1, &payload[..len]).is_err(), "cut to {len}");
+        }
+        R::decode(V1, &payload).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        assert_eq!(round_trip(&key()), key());
+        assert_eq!(round_trip(&alias()), alias());
+        assert_eq!(round_trip(&owner()), owner());
+        assert_eq!(round_trip(&head()), head());
+        let read = round_trip(&version(Some(b"0123")));
+        assert_eq!(read.material.unwrap().expose(), b"0123");
+        assert!(round_trip(&version(None)).material.is_none());
+    }
+}

@@ -1,0 +1,529 @@
+//! A store on disk, kept by sled 0.34.
+//!
+//! sled is fast and survives the death of its process, but not the loss of power: its `flush` neither writes metadata
+//! nor empties the disk's cache. Nor does it survive every error. So it is used with these precautions.
+//!
+//! - **Durable commits.** One writer at a time checks the expectations, applies the batch to one tree in one
+//!   `apply_batch`, flushes, and then calls `fdatasync` on a descriptor of its own, opened before sled wrote its first
+//!   byte: it learns of every write-back error that sled did not see. sled's transactions are not used, since every read
+//!   would wait on their lock.
+//! - **No background thread.** sled's own would write, reclaim segments and swallow errors between commits, and all it
+//!   syncs is synced by each commit. Segments are reclaimed while pages are replaced, as part of commits.
+//! - **Small records.** sled puts a page of more than 128 KiB into a file of its own and never syncs that. A leaf has at
+//!   most some 20 entries and an inner page 256 keys, so entries of 4 KiB and keys of 400 bytes keep every page below.
+//! - **Errors end the handle.** After a failed write or a panic out of sled nobody knows what is on disk. The handle then
+//!   answers [`RawError::Poisoned`]; opening the store again recovers what is there.
+//! - **A full disk does not.** Space set aside in the directory is given back, sled is started anew within the handle,
+//!   and its latest revision tells whether the batch is on disk. The store stays readable and takes commits again once
+//!   the reserve can be had again. Where that proof fails, the error is [`RawError::Io`] with the kind `StorageFull`, and
+//!   the handle is poisoned.
+//! - **Damage is noticed.** The marker of the directory knows that the store was made and a revision that it had; less
+//!   than that is [`RawError::Corrupt`]. Within the log sled checks every page that it reads; but the part of the log
+//!   that it replays when it starts it believes to be torn wherever it cannot read it, and goes on with older pages. It
+//!   replays what was written since it was last started, so it is started once more when the store is closed. Damage to
+//!   a store that was not closed, and everything that takes a key to prove, is for the layers above to notice.
+//!
+//! What stands under a key is the revision, 8 bytes big-endian, then the value. Keys get a prefix byte, so that the
+//! latest revision stands in the same tree, in the same batch, where no scan comes.
+
+use std::any::Any;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use sled::{Db, IVec};
+
+use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored, Write, scan_bounds};
+use crate::sled_dir::{State, StoreDir, from_io, is_full};
+
+/// The key of the latest revision.
+const LATEST: &[u8] = &[0];
+/// Stands before every key of the caller.
+const USER: u8 = 1;
+
+/// How long to wait for the last threads of a closed sled to let go of its file. They need microseconds to milliseconds.
+const RELEASE: Duration = Duration::from_secs(5);
+
+/// The least space that is set aside: sled rounds the end of its log up to a segment of 512 KiB when it recovers.
+const RESERVE: u64 = 2 << 20;
+/// The reserve grows with the database by this part of it: when sled recovers it writes a table of all pages, which is
+/// about a hundredth of them.
+const RESERVE_SHARE: u64 = 64;
+/// The reserve is sized in steps of this many bytes, so that it is seldom resized.
+const RESERVE_STEP: u64 = 1 << 20;
+
+/// How a [`SledKv`] is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SledOptions {
+    /// The size of the page cache, in bytes. Less than a mebibyte counts as one.
+    pub cache_capacity: u64,
+}
+
+impl Default for SledOptions {
+    /// A cache of 128 MiB.
+    fn default() -> Self {
+        Self { cache_capacity: 128 << 20 }
+    }
+}
+
+/// A store in a directory of its own, open in one handle at a time.
+///
+/// Dropping the handle closes the store. What is on disk does not depend on that.
+pub struct SledKv {
+    dir: StoreDir,
+    /// Our own descriptor of the database file: what makes a commit durable.
+    database: File,
+    options: SledOptions,
+    /// Held shared by readers and exclusively while a batch is applied, so that readers never see half of one.
+    /// Stopped only while it is started anew, and after that has failed.
+    engine: RwLock<Engine>,
+    writer: Mutex<Writer>,
+    /// The latest revision when the handle was opened.
+    opened_at: Rev,
+    poisoned: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// The revision of the latest commit.
+    last: Rev,
+    /// The revision of the next batch. One that readers saw before the disk was found full is not used again.
+    next: Rev,
+    /// How many bytes are set aside.
+    reserve: u64,
+}
+
+impl SledKv {
+    /// Opens the store in the directory `path`, or makes one if the directory is absent (its parent must exist) or empty.
+    ///
+    /// # Errors
+    /// - [`RawError::Locked`]: another handle, of this or another process, has it open.
+    /// - [`RawError::Foreign`]: there is a file, a directory that was filled by others, or a store of another format.
+    /// - [`RawError::Corrupt`]: it is a store of ours, but cannot be read, or has less in it than it had.
+    /// - [`RawError::Full`]: there is no space for a new store, or not even the reserve sufficed to recover an old one.
+    /// - [`RawError::Io`]: the operating system refused.
+    pub fn open(path: &Path, options: SledOptions) -> Result<Self, RawError> {
+        let (dir, state) = StoreDir::enter(path)?;
+        let mut database = dir.open_database(state)?;
+        let mut started = start_with_reserve(&dir, &database, options);
+        if state == State::New && matches!(started, Err(RawError::Corrupt(_))) {
+            // A creation was cut short. Nothing was ever committed, so there is nothing to lose.
+            dir.clear().map_err(from_io)?;
+            database = dir.open_database(state)?;
+            started = start_with_reserve(&dir, &database, options);
+        }
+        let (engine, found) = started?;
+        let last = match (state, found) {
+            (State::New, None | Some(0)) => {
+                let genesis = engine.call(|db| db.insert(LATEST, &0_u64.to_be_bytes()).and_then(|_| db.flush()));
+                genesis.map_err(Failure::harmless)?;
+                0
+            }
+            (State::New, Some(_)) => {
+                return Err(RawError::Corrupt("it holds commits, but its marker says that it never had any".into()));
+            }
+            (State::Ready(_), None) => return Err(RawError::Corrupt("its database is empty".into())),
+            (State::Ready(known), Some(found)) if found < known => {
+                return Err(RawError::Corrupt(format!("it ends at revision {found}, but had revision {known}")));
+            }
+            (State::Ready(_), Some(found)) => found,
+        };
+        database.sync_data().and_then(|()| dir.sync_files()).map_err(from_io)?;
+        if state != State::Ready(last) {
+            match dir.write_marker(State::Ready(last)) {
+                // The marker of a store that exists holds a lower bound; the old one is as true as it was.
+                Err(error) if state != State::New && is_full(&error) => {}
+                written => written.map_err(from_io)?,
+            }
+        }
+        let store = Self {
+            dir,
+            database,
+            options,
+            engine: RwLock::new(engine),
+            writer: Mutex::new(Writer { last, next: last + 1, reserve: 0 }),
+            opened_at: last,
+            poisoned: AtomicBool::new(false),
+        };
+        match store.hold_reserve(&mut store.writer.lock()) {
+            // The store can be read. Commits ask for the reserve again.
+            Ok(()) | Err(RawError::Full) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(store)
+    }
+
+    fn usable(&self) -> Result<(), RawError> {
+        if self.poisoned.load(Ordering::Acquire) { Err(RawError::Poisoned) } else { Ok(()) }
+    }
+
+    fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Runs a read once, and answers as sled does.
+    fn attempt<T>(&self, read: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, Failure> {
+        self.engine.read().call(read).inspect_err(|failure| {
+            if matches!(failure, Failure::Panic(_)) {
+                self.poison();
+            }
+        })
+    }
+
+    /// Runs a read, and once more if sled cannot answer because it met a full disk. Reads do write at times: they finish
+    /// the splits of pages that commits began.
+    fn read<T>(&self, read: impl Fn(&Db) -> sled::Result<T>) -> Result<T, RawError> {
+        self.usable()?;
+        match self.attempt(&read) {
+            Err(Failure::Full(_)) => {
+                // If it was a commit that met the full disk, it has put things right by the time it lets go of the lock.
+                let mut writer = self.writer.lock();
+                self.usable()?;
+                self.read_locked(&mut writer, read)
+            }
+            result => result.map_err(Failure::into_error),
+        }
+    }
+
+    /// Runs a read while no commit is under way, starting sled anew if it met a full disk before.
+    fn read_locked<T>(&self, writer: &mut Writer, read: impl Fn(&Db) -> sled::Result<T>) -> Result<T, RawError> {
+        let mut result = self.attempt(&read);
+        if matches!(result, Err(Failure::Full(_))) {
+            self.restart(writer)?;
+            result = self.attempt(&read);
+        }
+        result.map_err(Failure::into_error)
+    }
+
+    fn try_commit(&self, writer: &mut Writer, batch: &Batch) -> Result<Rev, RawError> {
+        self.check(writer, batch)?;
+        if batch.writes.is_empty() {
+            return Ok(writer.last);
+        }
+        self.hold_reserve(writer)?;
+        let rev = writer.next;
+        writer.next += 1;
+        match self.write(encode(batch, rev)) {
+            Ok(()) => {
+                writer.last = rev;
+                Ok(rev)
+            }
+            Err(Failure::Full(_)) => {
+                let found = self.restart(writer)?;
+                if found == rev { Ok(rev) } else { Err(RawError::Full) }
+            }
+            Err(failure) => Err(failure.into_error()),
+        }
+    }
+
+    fn check(&self, writer: &mut Writer, batch: &Batch) -> Result<(), RawError> {
+        let found: Vec<Option<IVec>> =
+            self.read_locked(writer, |db| batch.expect.iter().map(|(key, _)| db.get(user_key(key))).collect())?;
+        let mut differ = Vec::new();
+        for ((key, expect), found) in batch.expect.iter().zip(found) {
+            let rev = found.map(|record| split(&record).map(|(rev, _)| rev)).transpose()?;
+            if !expect.holds(rev) && !differ.contains(key) {
+                differ.push(key.clone());
+            }
+        }
+        if differ.is_empty() { Ok(()) } else { Err(RawError::Conflict(differ)) }
+    }
+
+    /// Applies a batch and brings it to disk.
+    fn write(&self, batch: sled::Batch) -> Result<(), Failure> {
+        let applied = self.engine.write().call(|db| db.apply_batch(batch));
+        applied?;
+        self.engine.read().call(|db| db.flush())?;
+        // A full disk that shows only here has lost pages that the system had accepted: nothing proves what is on disk.
+        self.database.sync_data().map_err(Failure::Io)
+    }
+
+    /// Starts sled anew after it met a full disk, and answers the revision it then has, which becomes the latest.
+    ///
+    /// What it recovers is what a later opening of the store would find, since our descriptor tells of every page that
+    /// did not reach the disk. If anything fails here the handle is poisoned.
+    fn restart(&self, writer: &mut Writer) -> Result<Rev, RawError> {
+        let result = self.try_restart(writer);
+        if result.is_err() {
+            self.poison();
+        }
+        result
+    }
+
+    fn try_restart(&self, writer: &mut Writer) -> Result<Rev, RawError> {
+        let mut engine = self.engine.write();
+        engine.stop();
+        self.dir.release_reserve().map_err(RawError::Io)?;
+        writer.reserve = 0;
+        let (started, found) = start(&self.dir, &self.database, self.options).map_err(Failure::into_error)?;
+        self.database.sync_data().and_then(|()| self.dir.sync_files()).map_err(RawError::Io)?;
+        match found {
+            Some(found) if found == writer.last || found == writer.next - 1 => {
+                writer.last = found;
+                *engine = started;
+                Ok(found)
+            }
+            _ => Err(RawError::Corrupt(format!("after a full disk it is at revision {found:?}, not {}", writer.last))),
+        }
+    }
+
+    /// Makes sure that there is enough space set aside to recover from a full disk.
+    fn hold_reserve(&self, writer: &mut Writer) -> Result<(), RawError> {
+        let size = self.database.metadata().map_err(RawError::Io)?.len();
+        let wanted = (RESERVE + size / RESERVE_SHARE).next_multiple_of(RESERVE_STEP);
+        if wanted > writer.reserve {
+            self.dir.hold_reserve(wanted, RESERVE).map_err(from_io)?;
+            writer.reserve = wanted;
+        }
+        Ok(())
+    }
+}
+
+impl RawKv for SledKv {
+    fn get(&self, key: &[u8]) -> Result<Option<Stored>, RawError> {
+        let key = user_key(key);
+        self.read(|db| db.get(&key))?.map(|record| decode(&record)).transpose()
+    }
+
+    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Stored>>, RawError> {
+        let found: Vec<Option<IVec>> = self.read(|db| keys.iter().map(|key| db.get(user_key(key))).collect())?;
+        found.into_iter().map(|record| record.map(|record| decode(&record)).transpose()).collect()
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<(Vec<u8>, Stored)>, RawError> {
+        let Some(range) = scan_bounds(&user_key(prefix), after.map(user_key).as_deref(), direction) else {
+            self.usable()?;
+            return Ok(Vec::new());
+        };
+        let found: Vec<(IVec, IVec)> = self.read(|db| {
+            let entries = db.range(range.clone());
+            match direction {
+                Direction::Forward => entries.take(limit).collect(),
+                Direction::Backward => entries.rev().take(limit).collect(),
+            }
+        })?;
+        found.into_iter().map(|(key, record)| Ok((key[1..].to_vec(), decode(&record)?))).collect()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Rev, RawError> {
+        self.usable()?;
+        if !batch.fits(Caps::EMBEDDED) {
+            return Err(RawError::TooLarge);
+        }
+        let mut writer = self.writer.lock();
+        self.usable()?;
+        let result = self.try_commit(&mut writer, batch);
+        if !matches!(result, Ok(_) | Err(RawError::Conflict(_) | RawError::Full)) {
+            self.poison();
+        }
+        result
+    }
+
+    fn caps(&self) -> Caps {
+        Caps::EMBEDDED
+    }
+}
+
+impl fmt::Debug for SledKv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledKv")
+            .field("path", &self.dir.path())
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SledKv {
+    fn drop(&mut self) {
+        self.engine.get_mut().stop();
+        let last = self.writer.get_mut().last;
+        if *self.poisoned.get_mut() || last == self.opened_at {
+            return;
+        }
+        // Nobody is left to hear of an error, and none does harm: both are for the next opening, which can do without.
+        if let Ok((engine, _)) = start(&self.dir, &self.database, self.options) {
+            drop(engine);
+            let _ = self.dir.write_marker(State::Ready(last));
+        }
+    }
+}
+
+/// A sled whose panics stay inside; none once it is stopped.
+struct Engine(Option<Db>);
+
+impl Engine {
+    fn call<T>(&self, call: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, Failure> {
+        let db = self.0.as_ref().ok_or(Failure::Poisoned)?;
+        guarded(|| call(db))
+    }
+
+    /// Closes sled. It flushes once more on its way out, which is needless after commits and hopeless after errors.
+    fn stop(&mut self) {
+        let db = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Why sled did not do it.
+#[derive(Debug)]
+enum Failure {
+    /// There is no space left.
+    Full(String),
+    /// The operating system refused.
+    Io(io::Error),
+    /// What is on disk makes no sense to sled.
+    Corrupt(String),
+    /// A defect of sled, or damage that it does not check for.
+    Panic(String),
+    /// Somebody else has sled's file open.
+    Locked,
+    /// There is no sled any more.
+    Poisoned,
+}
+
+impl Failure {
+    /// The error of an operation that may be repeated as if it had not been tried.
+    fn harmless(self) -> RawError {
+        match self {
+            Self::Full(_) => RawError::Full,
+            other => other.into_error(),
+        }
+    }
+
+    fn into_error(self) -> RawError {
+        match self {
+            Self::Full(what) => RawError::Io(io::Error::new(io::ErrorKind::StorageFull, what)),
+            Self::Io(error) => RawError::Io(error),
+            Self::Corrupt(what) => RawError::Corrupt(what),
+            Self::Panic(what) => RawError::Corrupt(format!("the engine gave up: {what}")),
+            Self::Locked => RawError::Locked,
+            Self::Poisoned => RawError::Poisoned,
+        }
+    }
+}
+
+impl From<sled::Error> for Failure {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) if is_full(&error) => Self::Full(error.to_string()),
+            sled::Error::Io(error) => match error.kind() {
+                // sled's own words for a log that does not read as it should.
+                io::ErrorKind::Other | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                    Self::Corrupt(error.to_string())
+                }
+                _ => Self::Io(error),
+            },
+            other => Self::Corrupt(other.to_string()),
+        }
+    }
+}
+
+/// Calls sled, which panics on much of what it does not expect.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(Failure::from),
+        Err(panic) => Err(Failure::Panic(panic_text(panic.as_ref()))),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word").to_owned()
+}
+
+/// Starts sled and reads the latest revision; gives the reserve back if the disk is too full for it.
+fn start_with_reserve(
+    dir: &StoreDir,
+    database: &File,
+    options: SledOptions,
+) -> Result<(Engine, Option<Rev>), RawError> {
+    let mut started = start(dir, database, options);
+    if matches!(started, Err(Failure::Full(_))) {
+        dir.release_reserve().map_err(RawError::Io)?;
+        started = start(dir, database, options);
+    }
+    started.map_err(Failure::harmless)
+}
+
+/// Starts sled and reads the latest revision, which is absent from an empty database.
+fn start(dir: &StoreDir, database: &File, options: SledOptions) -> Result<(Engine, Option<Rev>), Failure> {
+    wait_for_release(database)?;
+    let config =
+        sled::Config::new().path(dir.path()).cache_capacity(options.cache_capacity.max(1 << 20)).flush_every_ms(None);
+    let engine = Engine(Some(guarded(|| config.open())?));
+    let Some(record) = engine.call(|db| db.get(LATEST))? else {
+        return Ok((engine, None));
+    };
+    match <[u8; 8]>::try_from(record.as_ref()) {
+        Ok(rev) => Ok((engine, Some(Rev::from_be_bytes(rev)))),
+        Err(_) => Err(Failure::Corrupt("its latest revision is unreadable".into())),
+    }
+}
+
+/// Waits until nobody has sled's own lock on its file. Ours keeps other stores out; but the threads of a sled that this
+/// process has closed may take a moment to let go, and sled itself would report that as an error like any other.
+fn wait_for_release(database: &File) -> Result<(), Failure> {
+    let deadline = Instant::now() + RELEASE;
+    loop {
+        match database.try_lock() {
+            Ok(()) => return database.unlock().map_err(Failure::Io),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::WouldBlock) => return Err(Failure::Locked),
+            Err(TryLockError::Error(error)) => return Err(Failure::Io(error)),
+        }
+    }
+}
+
+fn user_key(key: &[u8]) -> Vec<u8> {
+    let mut full = Vec::with_capacity(key.len() + 1);
+    full.push(USER);
+    full.extend_from_slice(key);
+    full
+}
+
+/// The batch as sled gets it, with the latest revision in it.
+fn encode(batch: &Batch, rev: Rev) -> sled::Batch {
+    let mut encoded = sled::Batch::default();
+    for write in &batch.writes {
+        match write {
+            Write::Put { key, value } => {
+                let mut record = Vec::with_capacity(8 + value.len());
+                record.extend_from_slice(&rev.to_be_bytes());
+                record.extend_from_slice(value);
+                encoded.insert(user_key(key), record);
+            }
+            Write::Delete { key } => encoded.remove(user_key(key)),
+        }
+    }
+    encoded.insert(LATEST, &rev.to_be_bytes());
+    encoded
+}
+
+fn decode(record: &[u8]) -> Result<Stored, RawError> {
+    let (rev, value) = split(record)?;
+    Ok(Stored { value: value.to_vec(), rev })
+}
+
+fn split(record: &[u8]) -> Result<(Rev, &[u8]), RawError> {
+    let (rev, value) =
+        record.split_first_chunk().ok_or_else(|| RawError::Corrupt("a record is too short for its revision".into()))?;
+    Ok((Rev::from_be_bytes(*rev), value))
+}
