@@ -47,6 +47,15 @@ impl Params {
         self.text(name).ok_or_else(|| KmsError::missing(name))
     }
 
+    /// Checks that a parameter is given. An empty Description is one: it removes what was there (OP-37, OP-39).
+    ///
+    /// # Errors
+    /// `MissingParameter`.
+    pub fn require(&self, name: &'static str) -> Result<(), KmsError> {
+        let given = if name == "Description" { self.text_or_empty(name) } else { self.text(name) };
+        given.map(|_| ()).ok_or_else(|| KmsError::missing(name))
+    }
+
     /// A description: up to 8192 characters, empty when absent.
     ///
     /// # Errors

@@ -1,9 +1,29 @@
-//! The embedded KMS.
+//! The embedded KMS: ties the core, which decides, to the store, which keeps.
+//!
+//! ```text
+//!   call(action, JSON) ──► json ──► Action::plan ──► commit ──► reply
+//!                                     │    ▲           │
+//!                            time, entropy │ Reader    │ on disk, then the cache forgets, then the reply goes
+//!                                     ▼    │           ▼
+//!   encrypt, decrypt, … ──► CachedView ──► cache ──► store
+//! ```
+//!
+//! Everything that changes something is planned on a view that remembers what it read, committed with that as its
+//! precondition, and planned again if it no longer holds. The typed functions write nothing: they look into the cache of
+//! expanded keys, take no lock that a writer holds, and write into the caller's buffer.
 
 #![forbid(unsafe_code)]
 
+mod cache;
 pub mod clock;
 pub mod config;
+mod engine;
 pub mod json;
 pub mod os_rng;
 pub mod root_key;
+mod view;
+
+pub use config::Config;
+pub use engine::{Answer, Engine};
+/// How many bytes a ciphertext blob is longer than its plaintext.
+pub const BLOB_OVERHEAD: usize = kms_core::crypto::blob::OVERHEAD;

@@ -32,22 +32,22 @@ const HASH_LEN: usize = 32;
 
 /// Where the root key of a store comes from.
 pub trait RootKey {
-    /// The recipe for a new store.
-    ///
-    /// # Errors
-    /// `InternalFailure` when no entropy can be had.
-    fn new_recipe(&self, rng: &mut dyn Rng) -> Result<Vec<u8>, KmsError>;
-
-    /// The root key that belongs to `recipe`: [`ROOT_KEY_LEN`] bytes.
+    /// The root key of a new store, [`ROOT_KEY_LEN`] bytes, and the recipe that leads to it again, at most [`MAX_RECIPE`].
     ///
     /// # Errors
     /// The host's, when it cannot give one.
-    fn key(&self, recipe: &[u8]) -> Result<SecretBytes, KmsError>;
+    fn establish(&self) -> Result<(SecretBytes, Vec<u8>), KmsError>;
+
+    /// The root key that belongs to the recipe of a store.
+    ///
+    /// # Errors
+    /// The host's, when it cannot give one.
+    fn recall(&self, recipe: &[u8]) -> Result<SecretBytes, KmsError>;
 }
 
 /// Makes the header of a new store and the key that it is sealed with.
 pub(crate) fn create(root: &dyn RootKey, rng: &mut dyn Rng) -> Result<(Vec<u8>, SecretBytes), KmsError> {
-    let recipe = root.new_recipe(rng)?;
+    let (root_key, recipe) = root.establish()?;
     let recipe_len = u16::try_from(recipe.len()).ok().filter(|len| usize::from(*len) <= MAX_RECIPE);
     let recipe_len = recipe_len.ok_or(ErrorCode::InternalFailure)?;
     let store_key = SecretBytes::filled(STORE_KEY_LEN, |bytes| rng.secret(bytes))?;
@@ -55,7 +55,7 @@ pub(crate) fn create(root: &dyn RootKey, rng: &mut dyn Rng) -> Result<(Vec<u8>, 
     rng.public(&mut nonce)?;
     let mut header = [MAGIC.as_slice(), &FORMAT.to_be_bytes(), &recipe_len.to_be_bytes(), &recipe].concat();
     let mut wrapped = [0; WRAPPED_LEN];
-    wrapping_key(root, &recipe)?.seal(&nonce, &header, store_key.expose(), &mut wrapped);
+    wrapping_key(&root_key)?.seal(&nonce, &header, store_key.expose(), &mut wrapped);
     header.extend_from_slice(&nonce);
     header.extend_from_slice(&wrapped);
     let hash = digest::digest(&digest::SHA256, &header);
@@ -85,13 +85,12 @@ pub(crate) fn open(header: &[u8], root: &dyn RootKey) -> Result<SecretBytes, Kms
         return Err(damaged());
     }
     let aad = &front[..front.len() - NONCE_LEN - WRAPPED_LEN];
-    let key = wrapping_key(root, recipe)?;
+    let key = wrapping_key(&root.recall(recipe)?)?;
     SecretBytes::filled(STORE_KEY_LEN, |store_key| key.open(nonce, aad, wrapped, store_key))
         .map_err(|_| ErrorCode::WrongRootKey.into())
 }
 
-fn wrapping_key(root: &dyn RootKey, recipe: &[u8]) -> Result<DerivingKey, KmsError> {
-    let key = root.key(recipe)?;
+fn wrapping_key(key: &SecretBytes) -> Result<DerivingKey, KmsError> {
     DerivingKey::new(Cipher::Aes256, key.expose()).map_err(|_| ErrorCode::InternalFailure.into())
 }
 
@@ -104,11 +103,11 @@ mod tests {
     struct Fixed(u8);
 
     impl RootKey for Fixed {
-        fn new_recipe(&self, _: &mut dyn Rng) -> Result<Vec<u8>, KmsError> {
-            Ok(b"salt".to_vec())
+        fn establish(&self) -> Result<(SecretBytes, Vec<u8>), KmsError> {
+            Ok((self.recall(b"salt")?, b"salt".to_vec()))
         }
 
-        fn key(&self, recipe: &[u8]) -> Result<SecretBytes, KmsError> {
+        fn recall(&self, recipe: &[u8]) -> Result<SecretBytes, KmsError> {
             assert_eq!(recipe, b"salt");
             Ok(SecretBytes::copied_from(&[self.0; ROOT_KEY_LEN]))
         }

@@ -73,18 +73,17 @@ impl Store {
         let (header, store_key) = header::create(root, rng)?;
         let sealer = Sealer::new(&store_key);
         let head = Head { latest: now.unix(), ..Head::default() };
-        let mut batch = Batch::default();
-        let mut put = |key: &[u8], value| {
-            batch.expect.push((key.to_vec(), Expect::Absent));
-            batch.writes.push(Write::Put { key: key.to_vec(), value });
-        };
-        put(keys::HEADER, header);
+        let expect = [keys::HEADER, keys::SETTINGS, keys::TOTALS].map(|key| (key.to_vec(), Expect::Absent)).to_vec();
+        let mut batch = Batch { expect, writes: Vec::new() };
+        batch.writes.push(Write::Put { key: keys::HEADER.to_vec(), value: header });
         let front = Front::first(RecordType::Settings, rng)?;
         let payload = owner.encode().map_err(|_| ErrorCode::InternalFailure)?;
-        put(keys::SETTINGS, sealer.seal(keys::SETTINGS, &front, &payload, rng)?);
+        let sealed = sealer.seal(keys::SETTINGS, &front, &payload, rng)?;
+        batch.writes.extend(value::lay_out(keys::SETTINGS.to_vec(), &front, &sealed, raw.caps().max_value)?);
         let front = Front::first(RecordType::Totals, rng)?;
         let payload = head.encode().map_err(|_| ErrorCode::InternalFailure)?;
-        put(keys::TOTALS, sealer.seal(keys::TOTALS, &front, &payload, rng)?);
+        let value = sealer.seal(keys::TOTALS, &front, &payload, rng)?;
+        batch.writes.push(Write::Put { key: keys::TOTALS.to_vec(), value });
         let rev = raw.commit(&batch)?;
         Ok(Self { raw, sealer, committer: Committer::new(rev, front, head) })
     }

@@ -202,13 +202,11 @@ impl Operation for DescribeKey {
 pub struct UpdateKeyDescription;
 
 impl Operation for UpdateKeyDescription {
-    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    const REQUIRED: &'static [&'static str] = &["Description", "KeyId"];
     type Request<'p> = (KeyRef<'p>, &'p str);
     type Reply = Nothing;
 
     fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<Self::Request<'p>, KmsError> {
-        // Present, though it may be empty: an empty text removes the description (OP-37).
-        params.text_or_empty("Description").ok_or_else(|| KmsError::missing("Description"))?;
         let key = KeyRef::parse_no_alias(params.required("KeyId")?, settings)?;
         Ok((key, params.description("Description")?))
     }

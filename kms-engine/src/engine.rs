@@ -1,0 +1,374 @@
+//! The engine: runs plans, commits what they want, and lets their replies go.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kms_core::context::EncryptionContext;
+use kms_core::crypto::blob::{self, PayloadKind};
+use kms_core::gate::Gate;
+use kms_core::id::RequestId;
+use kms_core::model::{AccountStatus, Settings};
+use kms_core::op::{Ctx, KeyRef, Outcome, crypt, datakey, due, service};
+use kms_core::secret::SecretBytes;
+use kms_core::time::Timestamp;
+use kms_core::{Action, ErrorCode, KmsError};
+use kms_store::mem_kv::MemKv;
+use kms_store::raw::RawKv;
+use kms_store::sled_kv::{SledKv, SledOptions};
+use kms_store::{CommitError, Owner, Reader, Store, Touched};
+use parking_lot::RwLock;
+use zeroize::Zeroizing;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::{self, Config, StoreLocation};
+use crate::json;
+use crate::os_rng::Entropy;
+use crate::root_key::{RootKey, RootKeySource};
+use crate::view::CachedView;
+
+/// How often a plan is made again because something it had read has changed; more than any fair contention needs.
+const ATTEMPTS: usize = 10_000;
+
+/// The answer to [`Engine::call`].
+pub struct Answer {
+    /// Names the call; also in the JSON text.
+    pub request_id: RequestId,
+    /// The contract's JSON response, or why there is none.
+    pub result: Result<Zeroizing<String>, KmsError>,
+}
+
+/// An open KMS. Safe to use from many threads; dropping it closes the store.
+pub struct Engine {
+    store: Store,
+    cache: Cache,
+    clock: Clock,
+    entropy: Entropy,
+    settings: Settings,
+    /// The account's status, as of the last commit that set it.
+    status: RwLock<AccountStatus>,
+    /// A panic was caught: nobody can say what state this is in.
+    broken: AtomicBool,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("store", &self.store).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The configured root key, as the store asks for it.
+struct Root(Option<RootKeySource>);
+
+impl Root {
+    fn bytes(key: &RootKey) -> SecretBytes {
+        SecretBytes::copied_from(key.expose())
+    }
+}
+
+impl kms_store::RootKey for Root {
+    fn establish(&self) -> Result<(SecretBytes, Vec<u8>), KmsError> {
+        let Some(source) = &self.0 else { return Ok((Self::bytes(&RootKey::random()?), Vec::new())) };
+        let (key, kdf) = source.establish()?;
+        let recipe = match kdf {
+            Some(kdf) => serde_json::to_vec(&kdf).map_err(|_| ErrorCode::InternalFailure)?,
+            None => Vec::new(),
+        };
+        Ok((Self::bytes(&key), recipe))
+    }
+
+    fn recall(&self, recipe: &[u8]) -> Result<SecretBytes, KmsError> {
+        let source = self.0.as_ref().ok_or(ErrorCode::WrongRootKey)?;
+        let damaged = |_| KmsError::with_detail(ErrorCode::StoreCorrupt, "the recipe of its root key cannot be read");
+        let kdf = match recipe {
+            [] => None,
+            json => Some(serde_json::from_slice(json).map_err(damaged)?),
+        };
+        Ok(Self::bytes(&source.recall(kdf.as_ref())?))
+    }
+}
+
+impl Engine {
+    /// Opens the store that the configuration names, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// `KMS_INVALID_CONFIG`, `KMS_WRONG_ROOT_KEY`, `KMS_STORE_LOCKED`, `KMS_STORE_FOREIGN`, `KMS_STORE_CORRUPT`,
+    /// `KMS_STORE_FULL` and `KMS_STORE_IO`.
+    pub fn open(config: Config) -> Result<Self, KmsError> {
+        let raw: Box<dyn RawKv> = match &config.store {
+            StoreLocation::Memory => Box::new(MemKv::new()),
+            StoreLocation::Sled(path) => Box::new(SledKv::open(path, SledOptions::default())?),
+        };
+        Self::open_on(raw, config)
+    }
+
+    /// Opens an engine on a backend of the caller's; the configuration's `store` is not looked at.
+    ///
+    /// # Errors
+    /// Those of [`Engine::open`].
+    pub fn open_on(raw: Box<dyn RawKv>, config: Config) -> Result<Self, KmsError> {
+        let entropy = Entropy::new(config.seed);
+        let clock = Clock::new(config.clock);
+        let configured = config.account_status;
+        let owner = Owner {
+            account: config.settings.account.clone(),
+            region: config.settings.region.clone(),
+            status: configured,
+            configured,
+        };
+        let now = clock.now();
+        let store = Store::open(raw, &Root(config.root_key), &owner, now, &mut &entropy)?;
+        clock.at_least(store.latest());
+        let stored = store.reader().owner()?;
+        if (&stored.account, &stored.region) != (&owner.account, &owner.region) {
+            return Err(config::invalid("the store belongs to another account_id or region"));
+        }
+        let status = if stored.configured == configured {
+            stored.status
+        } else {
+            store.put_owner(owner, clock.now(), &mut &entropy)?;
+            configured
+        };
+        Ok(Self {
+            store,
+            cache: Cache::new(config.cache),
+            clock,
+            entropy,
+            settings: config.settings,
+            status: RwLock::new(status),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// A name for a call.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        // A call that fails for want of entropy still gets an answer.
+        RequestId::random(&mut &self.entropy).unwrap_or(RequestId::from_bytes([0; 16]))
+    }
+
+    /// Makes the engine refuse everything from now on: a panic was caught, and nobody can vouch for its state.
+    pub fn poison(&self) {
+        self.broken.store(true, Ordering::Release);
+        self.store.poison();
+    }
+
+    /// Calls an action by its name, with its parameters as a JSON object.
+    #[must_use]
+    pub fn call(&self, action: &str, params_json: &str) -> Answer {
+        let request_id = self.request_id();
+        let result = self.answer(action, params_json).map(|body| json::reply(body, &request_id));
+        Answer { request_id, result }
+    }
+
+    fn answer(&self, action: &str, params_json: &str) -> Result<Zeroizing<String>, KmsError> {
+        self.check()?;
+        let params = json::params(params_json)?;
+        let action = Action::parse(action);
+        if !action.is_some_and(Action::any_account_status) {
+            self.check_account()?;
+        }
+        let action = action.ok_or(ErrorCode::UnsupportedOperation)?;
+        self.execute(|ctx| action.plan(&params, ctx))
+    }
+
+    /// Plans, commits and, on conflict, plans again.
+    fn execute<R>(&self, plan: impl Fn(&mut Ctx<'_>) -> Result<Outcome<R>, KmsError>) -> Result<R, KmsError> {
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.now();
+            let reader = self.store.reader();
+            let mut rng = &self.entropy;
+            let outcome = plan(&mut Ctx::new(now, &mut rng, &reader, &self.settings));
+            let Outcome { reply, changes } = match outcome {
+                Ok(outcome) if !outcome.changes.is_empty() => outcome,
+                other => {
+                    // An answer, a refusal too, rests on what was read.
+                    reader.settle()?;
+                    return other.map(|outcome| outcome.reply);
+                }
+            };
+            match self.commit(&reader, changes, now) {
+                Ok(()) => return Ok(reply),
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(ErrorCode::ServiceUnavailableTemporary.into())
+    }
+
+    fn commit(&self, reader: &Reader<'_>, changes: Vec<kms_core::Change>, now: Timestamp) -> Result<(), CommitError> {
+        let mut rng = &self.entropy;
+        let prepared = self.store.prepare(reader, changes, now, &mut rng).map_err(CommitError::Failed)?;
+        self.store.commit(prepared, &mut rng, &|touched| self.invalidate(touched))
+    }
+
+    /// Ends the use of what a commit has made stale, before anybody is told of the commit.
+    fn invalidate(&self, touched: &[Touched]) {
+        self.cache.invalidate(touched);
+        if touched.contains(&Touched::Owner) {
+            match self.store.reader().owner() {
+                Ok(owner) => *self.status.write() = owner.status,
+                Err(_) => self.store.poison(),
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), KmsError> {
+        if self.broken.load(Ordering::Acquire) { Err(ErrorCode::InternalFailure.into()) } else { self.store.check() }
+    }
+
+    fn check_account(&self) -> Result<(), KmsError> {
+        service::check_account(*self.status.read())
+    }
+
+    /// Runs an operation of the hot path: it writes nothing, and reads through the cache.
+    fn crypt<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
+        self.check()?;
+        self.check_account()?;
+        let view = CachedView::new(&self.cache, &self.store);
+        let mut rng = &self.entropy;
+        operation(&mut Ctx::new(self.clock.now(), &mut rng, &view, &self.settings))
+    }
+
+    /// Encrypts up to 6144 bytes with the primary version of a symmetric key, named by id, ARN or alias. `context_json` is
+    /// empty for no context. The blob is [`crate::BLOB_OVERHEAD`] bytes longer than the plaintext and goes to the front of
+    /// `out`; its length is returned.
+    ///
+    /// # Errors
+    /// Those of Encrypt, and `KMS_BUFFER_TOO_SMALL`.
+    pub fn encrypt(
+        &self,
+        key_id: &str,
+        plaintext: &[u8],
+        context_json: &str,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        let context = parse_context(context_json, "EncryptionContext")?;
+        let key = KeyRef::parse(key_id, &self.settings);
+        let out = front(out, plaintext.len() + blob::OVERHEAD)?;
+        let len = out.len();
+        self.crypt(|ctx| crypt::encrypt(&key, PayloadKind::Bytes, plaintext, &context, out, ctx))?;
+        Ok(len)
+    }
+
+    /// Decrypts a blob into the front of `out`, which is written only on success, and returns the plaintext's length. A text
+    /// that was encrypted through [`Engine::call`] comes as its UTF-8 bytes.
+    ///
+    /// # Errors
+    /// Those of Decrypt, and `KMS_BUFFER_TOO_SMALL`.
+    pub fn decrypt(&self, blob: &[u8], context_json: &str, out: &mut [u8]) -> Result<usize, KmsError> {
+        let context = parse_context(context_json, "EncryptionContext")?;
+        self.crypt(|ctx| crypt::decrypt(blob, &context, out, ctx)).map(|opened| opened.len)
+    }
+
+    /// Fills `data_key` (1 to 1024 bytes) with a new data key and puts its blob at the front of `out`; returns the blob's
+    /// length. On failure both are unspecified.
+    ///
+    /// # Errors
+    /// Those of GenerateDataKey, and `KMS_BUFFER_TOO_SMALL`.
+    pub fn generate_data_key(
+        &self,
+        key_id: &str,
+        data_key: &mut [u8],
+        context_json: &str,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        self.data_key(Gate::GenerateDataKey, key_id, data_key, context_json, out)
+    }
+
+    /// Puts the blob of a new data key of `number_of_bytes` at the front of `out` and returns the blob's length; the data key
+    /// itself is not shown.
+    ///
+    /// # Errors
+    /// Those of GenerateDataKeyWithoutPlaintext, and `KMS_BUFFER_TOO_SMALL`.
+    pub fn generate_data_key_without_plaintext(
+        &self,
+        key_id: &str,
+        number_of_bytes: usize,
+        context_json: &str,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        let mut data_key = Zeroizing::new([0; datakey::MAX_LEN]);
+        let data_key = data_key.get_mut(..number_of_bytes).ok_or_else(|| KmsError::invalid("NumberOfBytes"))?;
+        self.data_key(Gate::GenerateDataKeyWithoutPlaintext, key_id, data_key, context_json, out)
+    }
+
+    fn data_key(
+        &self,
+        gate: Gate,
+        key_id: &str,
+        data_key: &mut [u8],
+        context_json: &str,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        let context = parse_context(context_json, "EncryptionContext")?;
+        let key = KeyRef::parse(key_id, &self.settings);
+        let out = front(out, data_key.len() + blob::OVERHEAD)?;
+        let len = out.len();
+        self.crypt(|ctx| datakey::generate(&key, gate, data_key, &context, out, ctx))?;
+        Ok(len)
+    }
+
+    /// Decrypts a blob and encrypts what it held under another key or context; the plaintext does not leave the engine. The
+    /// new blob has the old one's length, which is returned.
+    ///
+    /// # Errors
+    /// Those of ReEncrypt, and `KMS_BUFFER_TOO_SMALL`.
+    pub fn reencrypt(
+        &self,
+        blob: &[u8],
+        source_context_json: &str,
+        destination_key_id: &str,
+        destination_context_json: &str,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        let source = parse_context(source_context_json, "SourceEncryptionContext")?;
+        let destination = parse_context(destination_context_json, "DestinationEncryptionContext")?;
+        let key = KeyRef::parse(destination_key_id, &self.settings);
+        let out = front(out, blob.len())?;
+        self.crypt(|ctx| crypt::reencrypt(blob, &source, &key, &destination, out, ctx))?;
+        Ok(blob.len())
+    }
+
+    /// Turns a manual clock on, by 0 seconds or more, and records where it stands.
+    ///
+    /// # Errors
+    /// `KMS_CLOCK_NOT_MANUAL`, `InvalidParameter` and the store's.
+    pub fn advance_clock(&self, seconds: i64) -> Result<(), KmsError> {
+        self.check()?;
+        let now = self.clock.advance(seconds)?;
+        match self.commit(&self.store.reader(), Vec::new(), now) {
+            Ok(()) => Ok(()),
+            Err(CommitError::Failed(error)) => Err(error),
+            // It has read nothing that could have changed.
+            Err(CommitError::Conflict) => Err(ErrorCode::InternalFailure.into()),
+        }
+    }
+
+    /// Does what is due: keys whose DeleteDate has come are removed, material and all. Returns a report as a JSON object.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn run_due(&self) -> Result<String, KmsError> {
+        self.check()?;
+        let mut total = due::SweepReport::default();
+        if let Some(until) = self.clock.destroyable_until() {
+            loop {
+                let step = self.execute(|ctx| due::sweep(until, ctx))?;
+                total.deleted_keys += step.deleted_keys;
+                if !step.more {
+                    break;
+                }
+            }
+        }
+        serde_json::to_string(&total).map_err(|_| ErrorCode::InternalFailure.into())
+    }
+}
+
+fn parse_context(json: &str, name: &'static str) -> Result<EncryptionContext, KmsError> {
+    EncryptionContext::parse(json).map_err(|_| KmsError::invalid(name))
+}
+
+fn front(out: &mut [u8], len: usize) -> Result<&mut [u8], KmsError> {
+    out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))
+}
