@@ -15,6 +15,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use ring::digest;
 
@@ -40,8 +41,20 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct StoreDir {
     path: PathBuf,
-    /// Keeps the lock; the system releases it when this is closed, however the process ends.
-    _lock: File,
+    /// Keeps the lock; the system releases it however the process ends.
+    lock: File,
+    /// The process that took the lock.
+    owner: u32,
+}
+
+impl Drop for StoreDir {
+    fn drop(&mut self) {
+        // Closing the descriptor would do, were it not for a copy of it in a child that some other thread has just forked
+        // and that has not come to its exec. In such a child, in turn, the lock is the parent's.
+        if !self.is_inherited() {
+            let _ = self.lock.unlock();
+        }
+    }
 }
 
 impl StoreDir {
@@ -60,7 +73,7 @@ impl StoreDir {
             TryLockError::WouldBlock => RawError::Locked,
             TryLockError::Error(error) => from_io(error),
         })?;
-        let dir = Self { path: path.to_owned(), _lock: lock };
+        let dir = Self { path: path.to_owned(), lock, owner: process::id() };
         // Another process may have made the store between the look and the lock.
         if known || is_store(path)? {
             let state = dir.read_marker()?;
@@ -76,6 +89,11 @@ impl StoreDir {
         dir.sync_parent().map_err(from_io)?;
         dir.write_marker(State::New).map_err(from_io)?;
         Ok((dir, State::New))
+    }
+
+    /// Whether this is the copy that a forked child has of its parent's store.
+    pub(crate) fn is_inherited(&self) -> bool {
+        process::id() != self.owner
     }
 
     /// Where the store is.
@@ -122,6 +140,21 @@ impl StoreDir {
             }
         }
         self.sync_directory()
+    }
+
+    /// Removes tables of pages that sled did not finish writing. It writes them under such a name and renames them when
+    /// they are on disk; but one that a crash or a full disk has left unfinished it takes for the newest when it starts
+    /// next, and for a damaged one. The finished one before it still stands.
+    pub(crate) fn discard_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b"snap.") && name.ends_with(b".generating") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings the names and the small files of the engine to disk. The engine itself never does.

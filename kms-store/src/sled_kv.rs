@@ -30,6 +30,7 @@ use std::any::Any;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,7 +75,8 @@ impl Default for SledOptions {
 
 /// A store in a directory of its own, open in one handle at a time.
 ///
-/// Dropping the handle closes the store. What is on disk does not depend on that.
+/// Dropping the handle closes the store. What is on disk does not depend on that. In a forked child a handle of the
+/// parent must not be used; dropping it there does nothing.
 pub struct SledKv {
     dir: StoreDir,
     /// Our own descriptor of the database file: what makes a commit durable.
@@ -347,6 +349,11 @@ impl fmt::Debug for SledKv {
 
 impl Drop for SledKv {
     fn drop(&mut self) {
+        if self.dir.is_inherited() {
+            // The files are the parent's, and sled's threads have stayed with it.
+            self.engine.get_mut().abandon();
+            return;
+        }
         self.engine.get_mut().stop();
         let last = self.writer.get_mut().last;
         if *self.poisoned.get_mut() || last == self.opened_at {
@@ -373,6 +380,11 @@ impl Engine {
     fn stop(&mut self) {
         let db = self.0.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+
+    /// Leaves sled as it is, for ever.
+    fn abandon(&mut self) {
+        let _ = ManuallyDrop::new(self.0.take());
     }
 }
 
@@ -466,6 +478,7 @@ fn start_with_reserve(
 /// Starts sled and reads the latest revision, which is absent from an empty database.
 fn start(dir: &StoreDir, database: &File, options: SledOptions) -> Result<(Engine, Option<Rev>), Failure> {
     wait_for_release(database)?;
+    dir.discard_unfinished().map_err(Failure::Io)?;
     let config =
         sled::Config::new().path(dir.path()).cache_capacity(options.cache_capacity.max(1 << 20)).flush_every_ms(None);
     let engine = Engine(Some(guarded(|| config.open())?));

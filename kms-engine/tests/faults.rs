@@ -1,0 +1,125 @@
+//! The disk fails, fills up or loses power at each sync in turn. After a restart every call that was acknowledged is there,
+//! and one that failed is there as a whole or not at all.
+
+use kms_core::ErrorCode;
+use kms_engine::{Config, Engine};
+use kms_store::fault::{FaultDisk, SyncFault};
+use serde_json::{Value, json};
+
+/// How many calls the work makes, each with one sync.
+const CALLS: u64 = 12;
+
+fn open(disk: &FaultDisk) -> Result<Engine, kms_core::KmsError> {
+    let root_key = "07".repeat(32);
+    let config = json!({
+        "store": "memory:",
+        "root_key": { "hex": root_key },
+        "clock": { "manual": "2030-01-01T00:00:00Z" },
+    });
+    Engine::open_on(Box::new(disk.reopen()), Config::parse(&config.to_string()).unwrap())
+}
+
+fn call(engine: &Engine, action: &str, params: Value) -> Result<Value, ErrorCode> {
+    let answer = engine.call(action, &params.to_string()).result;
+    answer.map(|text| serde_json::from_str(&text).unwrap()).map_err(|error| error.code())
+}
+
+/// The n-th call: keys, aliases and descriptions in turn. Returns the key that it made.
+fn work(engine: &Engine, n: u64, keys: &[String]) -> Result<Option<String>, ErrorCode> {
+    match (n % 3, keys.last()) {
+        (1, Some(key)) => {
+            call(engine, "CreateAlias", json!({ "KeyId": key, "AliasName": format!("alias/{n}") })).map(|_| None)
+        }
+        (2, Some(key)) => {
+            // More than one value of the backend holds, so that the record lies in pieces.
+            let description = format!("{n}{}", "x".repeat(8000));
+            call(engine, "UpdateKeyDescription", json!({ "KeyId": key, "Description": description })).map(|_| None)
+        }
+        _ => {
+            let reply = call(engine, "CreateKey", json!({}))?;
+            Ok(Some(reply["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()))
+        }
+    }
+}
+
+/// Everything the engine tells of its keys and aliases, read through the API.
+fn everything(engine: &Engine) -> Vec<Value> {
+    let aliases = call(engine, "ListAliases", json!({ "PageSize": 100 })).unwrap();
+    let keys = call(engine, "ListKeys", json!({ "PageSize": 100 })).unwrap();
+    let listed = keys["Keys"]["Key"].as_array().unwrap();
+    assert_eq!(keys["TotalCount"], listed.len(), "the total is that of the list");
+    assert_eq!(aliases["TotalCount"], aliases["Aliases"]["Alias"].as_array().unwrap().len());
+    let mut all = vec![aliases["Aliases"].clone(), keys["Keys"].clone()];
+    for key in listed {
+        let id = &key["KeyId"];
+        all.push(call(engine, "DescribeKey", json!({ "KeyId": id })).unwrap()["KeyMetadata"].clone());
+        all.push(call(engine, "ListAliasesByKeyId", json!({ "KeyId": id })).unwrap()["Aliases"].clone());
+        all.push(call(engine, "Encrypt", json!({ "KeyId": id, "Plaintext": "x" })).unwrap()["KeyVersionId"].clone());
+    }
+    all
+}
+
+/// Works until a call fails. Returns what was there before that call, and its error.
+fn work_until_failure(engine: &Engine) -> (Vec<Value>, Option<ErrorCode>) {
+    let mut keys = Vec::new();
+    for n in 0..CALLS {
+        let before = everything(engine);
+        match work(engine, n, &keys) {
+            Ok(key) => keys.extend(key),
+            Err(code) => return (before, Some(code)),
+        }
+    }
+    (everything(engine), None)
+}
+
+#[test]
+fn a_failing_sync_loses_nothing_that_was_acknowledged() {
+    for fault in [SyncFault::FailLost, SyncFault::FailKept, SyncFault::Freeze] {
+        for n in 1..=CALLS {
+            let disk = FaultDisk::new();
+            let engine = open(&disk).unwrap();
+            disk.at_sync(disk.syncs() + n, fault);
+            let (before, error) = work_until_failure(&engine);
+            // The call that meets the failure tells of it; after a power cut there is nothing to tell.
+            let told = if fault == SyncFault::Freeze { ErrorCode::StorePoisoned } else { ErrorCode::StoreIo };
+            assert_eq!(error, Some(told), "{fault:?} at {n}");
+            let refused = call(&engine, "ListKeys", json!({})).unwrap_err();
+            assert_eq!(refused, ErrorCode::StorePoisoned, "{fault:?} at {n}: a poisoned store answers nothing");
+            drop(engine);
+            let after = everything(&open(&disk).unwrap());
+            match fault {
+                SyncFault::FailKept => assert_ne!(after, before, "{fault:?} at {n}: the whole call is there"),
+                _ => assert_eq!(after, before, "{fault:?} at {n}: nothing of the call is there"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
+    for n in 1..=CALLS {
+        let disk = FaultDisk::new();
+        let engine = open(&disk).unwrap();
+        disk.at_sync(disk.syncs() + n, SyncFault::Full);
+        let (before, error) = work_until_failure(&engine);
+        assert_eq!(error, Some(ErrorCode::StoreFull), "at {n}");
+        assert_eq!(everything(&engine), before, "at {n}: a refused call changes nothing");
+        disk.make_space();
+        call(&engine, "CreateKey", json!({})).unwrap();
+        let after = everything(&engine);
+        drop(engine);
+        assert_eq!(everything(&open(&disk).unwrap()), after, "at {n}");
+    }
+}
+
+/// A store whose making was interrupted is made anew; one that was made is never taken for a new one.
+#[test]
+fn an_interrupted_creation_is_begun_again() {
+    let disk = FaultDisk::new();
+    disk.at_next_sync(SyncFault::Freeze);
+    assert!(open(&disk).is_err());
+    let engine = open(&disk).unwrap();
+    call(&engine, "CreateKey", json!({})).unwrap();
+    drop(engine);
+    assert_eq!(call(&open(&disk).unwrap(), "ListKeys", json!({})).unwrap()["TotalCount"], 1);
+}
