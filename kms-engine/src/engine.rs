@@ -95,6 +95,10 @@ impl Engine {
     /// `KMS_INVALID_CONFIG`, `KMS_WRONG_ROOT_KEY`, `KMS_STORE_LOCKED`, `KMS_STORE_FOREIGN`, `KMS_STORE_CORRUPT`,
     /// `KMS_STORE_FULL` and `KMS_STORE_IO`.
     pub fn open(config: Config) -> Result<Self, KmsError> {
+        // A key that cannot be had is told before anything is made on disk.
+        if let Some(source @ (RootKeySource::Env(_) | RootKeySource::File { create: false, .. })) = &config.root_key {
+            source.recall(None)?;
+        }
         let raw: Box<dyn RawKv> = match &config.store {
             StoreLocation::Memory => Box::new(MemKv::new()),
             StoreLocation::Sled(path) => Box::new(SledKv::open(path, SledOptions::default())?),
@@ -221,6 +225,10 @@ impl Engine {
         service::check_account(*self.status.read())
     }
 
+    fn key_ref<'k>(&self, text: &'k str, name: &'static str) -> Result<KeyRef<'k>, KmsError> {
+        if text.is_empty() { Err(KmsError::missing(name)) } else { Ok(KeyRef::parse(text, &self.settings)) }
+    }
+
     /// Runs an operation of the hot path: it writes nothing, and reads through the cache.
     fn crypt<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
         self.check()?;
@@ -244,7 +252,7 @@ impl Engine {
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
         let context = parse_context(context_json, "EncryptionContext")?;
-        let key = KeyRef::parse(key_id, &self.settings);
+        let key = self.key_ref(key_id, "KeyId")?;
         let out = front(out, plaintext.len() + blob::OVERHEAD)?;
         let len = out.len();
         self.crypt(|ctx| crypt::encrypt(&key, PayloadKind::Bytes, plaintext, &context, out, ctx))?;
@@ -302,7 +310,7 @@ impl Engine {
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
         let context = parse_context(context_json, "EncryptionContext")?;
-        let key = KeyRef::parse(key_id, &self.settings);
+        let key = self.key_ref(key_id, "KeyId")?;
         let out = front(out, data_key.len() + blob::OVERHEAD)?;
         let len = out.len();
         self.crypt(|ctx| datakey::generate(&key, gate, data_key, &context, out, ctx))?;
@@ -324,7 +332,7 @@ impl Engine {
     ) -> Result<usize, KmsError> {
         let source = parse_context(source_context_json, "SourceEncryptionContext")?;
         let destination = parse_context(destination_context_json, "DestinationEncryptionContext")?;
-        let key = KeyRef::parse(destination_key_id, &self.settings);
+        let key = self.key_ref(destination_key_id, "DestinationKeyId")?;
         let out = front(out, blob.len())?;
         self.crypt(|ctx| crypt::reencrypt(blob, &source, &key, &destination, out, ctx))?;
         Ok(blob.len())

@@ -58,7 +58,12 @@ pub(crate) unsafe fn optional_text<'a>(at: *const c_char, name: &'static str) ->
 /// # Safety
 /// `at` is NULL or points to `len` bytes that nobody changes during `'a`.
 #[inline]
-pub(crate) unsafe fn bytes<'a>(at: *const u8, len: usize, most: usize, name: &'static str) -> Result<&'a [u8], KmsError> {
+pub(crate) unsafe fn bytes<'a>(
+    at: *const u8,
+    len: usize,
+    most: usize,
+    name: &'static str,
+) -> Result<&'a [u8], KmsError> {
     match (at.is_null(), len.min(most)) {
         (true, 0) => Ok(&[]),
         (true, _) => Err(null(name)),
@@ -110,7 +115,7 @@ impl Extent {
     }
 
     fn overlaps(&self, other: &Self) -> bool {
-        self.0.start < other.0.end && other.0.start < self.0.end
+        self.0.start.max(other.0.start) < self.0.end.min(other.0.end)
     }
 }
 
@@ -216,7 +221,7 @@ mod tests {
         assert!(extent(10..20).overlaps(&extent(12..13)));
         assert!(!extent(10..20).overlaps(&extent(20..30)));
         assert!(!extent(10..20).overlaps(&extent(0..10)));
-        assert!(!extent(10..20).overlaps(&extent(5..5)));
+        assert!(!extent(10..20).overlaps(&extent(15..15)), "nothing shares no byte");
         assert!(extent(10..20).overlaps(&extent(15..usize::MAX)));
     }
 

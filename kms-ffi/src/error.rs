@@ -9,7 +9,7 @@ use crate::buffer;
 use crate::panic::caught;
 use crate::status::{KMS_OK, kms_status};
 
-/// Why a call failed. It belongs to whoever passed `err`, who frees it with kms_error_free. It does not depend on the
+/// Why a call failed. It belongs to whoever passed err, who frees it with kms_error_free. It does not depend on the
 /// handle: it may be read and freed after kms_close, by any thread, and in a forked child.
 #[expect(non_camel_case_types, reason = "the name is C's")]
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! The rows are those of the engine's table of errors. They are written out, because a header generator sees neither what
 //! a macro makes nor what a function computes; the test below holds them against the table, name by name.
 
-/// What a function returns: `KMS_OK`, or why it failed. Numbers from 1 on are codes of the KMS API, which every client of
+/// What a function returns: KMS_OK, or why it failed. Numbers from 1 on are codes of the KMS API, which every client of
 /// a KMS knows; those from 1000 on are this library's own and concern the handle, the arguments or the store. A number
 /// never changes its meaning and is never used again; later versions add new ones.
 #[expect(non_camel_case_types, reason = "the name is C's")]

@@ -24,6 +24,7 @@ pub mod raw;
 mod reader;
 mod seal;
 mod sled_dir;
+mod sled_engine;
 pub mod sled_kv;
 mod store;
 mod value;

@@ -26,30 +26,20 @@
 //! What stands under a key is the revision, 8 bytes big-endian, then the value. Keys get a prefix byte, so that the
 //! latest revision stands in the same tree, in the same batch, where no scan comes.
 
-use std::any::Any;
 use std::fmt;
-use std::fs::{File, TryLockError};
-use std::io;
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use sled::{Db, IVec};
 
 use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored, Write, scan_bounds};
 use crate::sled_dir::{State, StoreDir, from_io, is_full};
+use crate::sled_engine::{Engine, Failure, LATEST, start, start_with_reserve};
 
-/// The key of the latest revision.
-const LATEST: &[u8] = &[0];
 /// Stands before every key of the caller.
 const USER: u8 = 1;
-
-/// How long to wait for the last threads of a closed sled to let go of its file. They need microseconds to milliseconds.
-const RELEASE: Duration = Duration::from_secs(5);
 
 /// The least space that is set aside: sled rounds the end of its log up to a segment of 512 KiB when it recovers.
 const RESERVE: u64 = 2 << 20;
@@ -81,7 +71,8 @@ pub struct SledKv {
     dir: StoreDir,
     /// Our own descriptor of the database file: what makes a commit durable.
     database: File,
-    options: SledOptions,
+    /// The size of sled's page cache, in bytes.
+    cache_capacity: u64,
     /// Held shared by readers and exclusively while a batch is applied, so that readers never see half of one.
     /// Stopped only while it is started anew, and after that has failed.
     engine: RwLock<Engine>,
@@ -113,12 +104,12 @@ impl SledKv {
     pub fn open(path: &Path, options: SledOptions) -> Result<Self, RawError> {
         let (dir, state) = StoreDir::enter(path)?;
         let mut database = dir.open_database(state)?;
-        let mut started = start_with_reserve(&dir, &database, options);
+        let mut started = start_with_reserve(&dir, &database, options.cache_capacity);
         if state == State::New && matches!(started, Err(RawError::Corrupt(_))) {
             // A creation was cut short. Nothing was ever committed, so there is nothing to lose.
             dir.clear().map_err(from_io)?;
             database = dir.open_database(state)?;
-            started = start_with_reserve(&dir, &database, options);
+            started = start_with_reserve(&dir, &database, options.cache_capacity);
         }
         let (engine, found) = started?;
         let last = match (state, found) {
@@ -147,7 +138,7 @@ impl SledKv {
         let store = Self {
             dir,
             database,
-            options,
+            cache_capacity: options.cache_capacity,
             engine: RwLock::new(engine),
             writer: Mutex::new(Writer { last, next: last + 1, reserve: 0 }),
             opened_at: last,
@@ -263,7 +254,7 @@ impl SledKv {
         engine.stop();
         self.dir.release_reserve().map_err(RawError::Io)?;
         writer.reserve = 0;
-        let (started, found) = start(&self.dir, &self.database, self.options).map_err(Failure::into_error)?;
+        let (started, found) = start(&self.dir, &self.database, self.cache_capacity).map_err(Failure::into_error)?;
         self.database.sync_data().and_then(|()| self.dir.sync_files()).map_err(RawError::Io)?;
         match found {
             Some(found) if found == writer.last || found == writer.next - 1 => {
@@ -360,147 +351,9 @@ impl Drop for SledKv {
             return;
         }
         // Nobody is left to hear of an error, and none does harm: both are for the next opening, which can do without.
-        if let Ok((engine, _)) = start(&self.dir, &self.database, self.options) {
+        if let Ok((engine, _)) = start(&self.dir, &self.database, self.cache_capacity) {
             drop(engine);
             let _ = self.dir.write_marker(State::Ready(last));
-        }
-    }
-}
-
-/// A sled whose panics stay inside; none once it is stopped.
-struct Engine(Option<Db>);
-
-impl Engine {
-    fn call<T>(&self, call: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, Failure> {
-        let db = self.0.as_ref().ok_or(Failure::Poisoned)?;
-        guarded(|| call(db))
-    }
-
-    /// Closes sled. It flushes once more on its way out, which is needless after commits and hopeless after errors.
-    fn stop(&mut self) {
-        let db = self.0.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
-    }
-
-    /// Leaves sled as it is, for ever.
-    fn abandon(&mut self) {
-        let _ = ManuallyDrop::new(self.0.take());
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// Why sled did not do it.
-#[derive(Debug)]
-enum Failure {
-    /// There is no space left.
-    Full(String),
-    /// The operating system refused.
-    Io(io::Error),
-    /// What is on disk makes no sense to sled.
-    Corrupt(String),
-    /// A defect of sled, or damage that it does not check for.
-    Panic(String),
-    /// Somebody else has sled's file open.
-    Locked,
-    /// There is no sled any more.
-    Poisoned,
-}
-
-impl Failure {
-    /// The error of an operation that may be repeated as if it had not been tried.
-    fn harmless(self) -> RawError {
-        match self {
-            Self::Full(_) => RawError::Full,
-            other => other.into_error(),
-        }
-    }
-
-    fn into_error(self) -> RawError {
-        match self {
-            Self::Full(what) => RawError::Io(io::Error::new(io::ErrorKind::StorageFull, what)),
-            Self::Io(error) => RawError::Io(error),
-            Self::Corrupt(what) => RawError::Corrupt(what),
-            Self::Panic(what) => RawError::Corrupt(format!("the engine gave up: {what}")),
-            Self::Locked => RawError::Locked,
-            Self::Poisoned => RawError::Poisoned,
-        }
-    }
-}
-
-impl From<sled::Error> for Failure {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error) if is_full(&error) => Self::Full(error.to_string()),
-            sled::Error::Io(error) => match error.kind() {
-                // sled's own words for a log that does not read as it should.
-                io::ErrorKind::Other | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                    Self::Corrupt(error.to_string())
-                }
-                _ => Self::Io(error),
-            },
-            other => Self::Corrupt(other.to_string()),
-        }
-    }
-}
-
-/// Calls sled, which panics on much of what it does not expect.
-fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(Failure::from),
-        Err(panic) => Err(Failure::Panic(panic_text(panic.as_ref()))),
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word").to_owned()
-}
-
-/// Starts sled and reads the latest revision; gives the reserve back if the disk is too full for it.
-fn start_with_reserve(
-    dir: &StoreDir,
-    database: &File,
-    options: SledOptions,
-) -> Result<(Engine, Option<Rev>), RawError> {
-    let mut started = start(dir, database, options);
-    if matches!(started, Err(Failure::Full(_))) {
-        dir.release_reserve().map_err(RawError::Io)?;
-        started = start(dir, database, options);
-    }
-    started.map_err(Failure::harmless)
-}
-
-/// Starts sled and reads the latest revision, which is absent from an empty database.
-fn start(dir: &StoreDir, database: &File, options: SledOptions) -> Result<(Engine, Option<Rev>), Failure> {
-    wait_for_release(database)?;
-    dir.discard_unfinished().map_err(Failure::Io)?;
-    let config =
-        sled::Config::new().path(dir.path()).cache_capacity(options.cache_capacity.max(1 << 20)).flush_every_ms(None);
-    let engine = Engine(Some(guarded(|| config.open())?));
-    let Some(record) = engine.call(|db| db.get(LATEST))? else {
-        return Ok((engine, None));
-    };
-    match <[u8; 8]>::try_from(record.as_ref()) {
-        Ok(rev) => Ok((engine, Some(Rev::from_be_bytes(rev)))),
-        Err(_) => Err(Failure::Corrupt("its latest revision is unreadable".into())),
-    }
-}
-
-/// Waits until nobody has sled's own lock on its file. Ours keeps other stores out; but the threads of a sled that this
-/// process has closed may take a moment to let go, and sled itself would report that as an error like any other.
-fn wait_for_release(database: &File) -> Result<(), Failure> {
-    let deadline = Instant::now() + RELEASE;
-    loop {
-        match database.try_lock() {
-            Ok(()) => return database.unlock().map_err(Failure::Io),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-            Err(TryLockError::WouldBlock) => return Err(Failure::Locked),
-            Err(TryLockError::Error(error)) => return Err(Failure::Io(error)),
         }
     }
 }

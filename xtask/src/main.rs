@@ -1,9 +1,10 @@
 //! The commands of this repository: `cargo xtask test [--quick]`.
 
 use std::env;
+use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask test [--quick]\n\n  test      format, lints, documentation and every test\n  --quick   without the documentation and the tests of crashes and damage";
+const USAGE: &str = "usage: cargo xtask test [--quick]\n\n  test      format, lints, documentation, every test, and the C programs\n  --quick   without the documentation, the long tests and C";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -21,18 +22,30 @@ fn main() -> ExitCode {
         steps.push(&["doc", "--workspace", "--no-deps", "--locked"]);
     }
     for step in steps {
-        if let Err(why) = cargo(step) {
+        if let Err(why) = run(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), step) {
             return fail(&why);
         }
+    }
+    if !quick && let Err(why) = c_tests() {
+        return fail(&why);
     }
     ExitCode::SUCCESS
 }
 
-/// Runs cargo; what it has to say goes where ours goes.
-fn cargo(arguments: &[&str]) -> Result<(), String> {
-    let told = format!("cargo {}", arguments.join(" "));
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    match command.args(arguments).env("RUSTDOCFLAGS", "-D warnings").status() {
+/// Builds libkms and runs the C programs of `bindings/c` against it.
+fn c_tests() -> Result<(), String> {
+    run("pkg-config", &["--print-errors", "--exists", "jansson", "libcrypto"]).map_err(|why| {
+        format!("{why}\nthe C tests need jansson and OpenSSL: apt-get install pkg-config libjansson-dev libssl-dev")
+    })?;
+    run(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), &["build", "--package", "kms-ffi", "--locked"])?;
+    run("make", &["-C", "bindings/c", "KMS_LIB=../../target/debug", "BUILD=../../target/c", "ROUNDS=30", "check"])
+}
+
+/// Runs a program; what it has to say goes where ours goes.
+fn run(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<(), String> {
+    let program = program.as_ref();
+    let told = format!("{} {}", program.to_string_lossy(), arguments.join(" "));
+    match Command::new(program).args(arguments).env("RUSTDOCFLAGS", "-D warnings").status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{told}: {status}")),
         Err(error) => Err(format!("{told}: {error}")),

@@ -1,0 +1,3 @@
+module kms
+
+go 1.19

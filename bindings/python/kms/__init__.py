@@ -1,0 +1,69 @@
+"""An embedded key-management service: the whole Alibaba Cloud KMS model in this process.
+
+An engine is opened on a store and may be used from any number of threads; the GIL is released while it works::
+
+    import kms
+
+    with kms.open("sled:/var/lib/app/kms", root_key_file="/etc/app/root.key") as engine:
+        blob = engine.encrypt("alias/app", b"secret", {"tenant": "42"})
+        assert engine.decrypt(blob, {"tenant": "42"}) == b"secret"
+
+The operations of the hot path have methods that take and return bytes. Every action can be reached by its name::
+
+    engine.call("CreateKey", KeySpec="Aliyun_SM4")["KeyMetadata"]["KeyId"]
+
+Failures are subclasses of :class:`KmsError`, which carries the code, the message, the request id and the HTTP status.
+"""
+
+from ._engine import DataKey, Engine, open, version
+from .errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ClockNotManualError,
+    ClosedError,
+    ConfigError,
+    DisabledError,
+    ForkedError,
+    InternalError,
+    InvalidParameterError,
+    KmsError,
+    LimitExceededError,
+    LocalError,
+    MissingParameterError,
+    NotFoundError,
+    PendingDeletionError,
+    PendingImportError,
+    StateError,
+    StoreError,
+    StoreLockedError,
+    UnsupportedError,
+    WrongRootKeyError,
+)
+
+__all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "ClockNotManualError",
+    "ClosedError",
+    "ConfigError",
+    "DataKey",
+    "DisabledError",
+    "Engine",
+    "ForkedError",
+    "InternalError",
+    "InvalidParameterError",
+    "KmsError",
+    "LimitExceededError",
+    "LocalError",
+    "MissingParameterError",
+    "NotFoundError",
+    "PendingDeletionError",
+    "PendingImportError",
+    "StateError",
+    "StoreError",
+    "StoreLockedError",
+    "UnsupportedError",
+    "WrongRootKeyError",
+    "open",
+    "version",
+]

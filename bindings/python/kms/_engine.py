@@ -1,0 +1,392 @@
+"""The engine: one open store."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from ctypes import byref, c_char, c_size_t, c_void_p
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
+
+from . import _library
+from .errors import ClosedError, KmsError, class_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Buffer, Self
+
+_lib = _library.load()
+
+#: More than a ciphertext of the present format adds to its plaintext. A first guess only: the engine says how much it
+#: needs when it needs more.
+_OVERHEAD = 128
+
+#: One more than the longest data key. Larger requests are cut to it: the engine refuses them, and no memory is spent.
+_MAX_DATA_KEY = 1024 + 1
+
+Context = Union[Mapping[str, str], None]
+
+
+class DataKey(NamedTuple):
+    """A data key: use and wipe the plaintext, keep the blob."""
+
+    #: The key itself, in memory that can be overwritten: ``key.plaintext[:] = bytes(len(key.plaintext))``.
+    plaintext: bytearray
+    #: The key encrypted, which :meth:`Engine.decrypt` turns into the plaintext again.
+    blob: bytes
+
+
+def version() -> str:
+    """Return the version of the library."""
+    text: bytes = _lib.kms_version()
+    return text.decode()
+
+
+def _check(status: int, error: c_void_p) -> None:
+    """Raise the exception that belongs to a failed call."""
+    if status == 0:
+        return
+    try:
+        code = _lib.kms_error_code(error).decode()
+        failure = class_of(code)(
+            code,
+            _lib.kms_error_message(error).decode(),
+            _lib.kms_error_request_id(error).decode(),
+            _lib.kms_error_http_status(error),
+            status,
+        )
+    finally:
+        _lib.kms_error_free(error)
+    raise failure
+
+
+def _text(name: str, value: str) -> bytes:
+    """Encode a text for C, which would take a NUL for its end."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be str, not {type(value).__name__}")
+    encoded = value.encode()
+    if b"\0" in encoded:
+        raise ValueError(f"{name} contains a NUL character")
+    return encoded
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _context(context: Context) -> bytes | None:
+    return _json(dict(context)) if context else None
+
+
+def _address(buffer: bytearray | memoryview) -> Any:
+    """Return the address of the first byte as an argument; it also keeps the buffer alive and at its size."""
+    return byref(c_char.from_buffer(buffer))
+
+
+def _input(data: Buffer) -> tuple[Any, int]:
+    """Return what ctypes passes as the address of the bytes, and their number."""
+    if isinstance(data, bytes):
+        return data, len(data)
+    view = memoryview(data)
+    if view.readonly or not view.c_contiguous or view.nbytes == 0:
+        copy = view.tobytes()
+        return copy, len(copy)
+    return _address(view.cast("B")), view.nbytes
+
+
+def _wipe(buffer: bytearray) -> None:
+    buffer[:] = bytes(len(buffer))
+
+
+def _take_text(address: c_void_p) -> str:
+    """Copy a text of the engine and free it, which also wipes it."""
+    try:
+        return ctypes.string_at(address).decode()
+    finally:
+        _lib.kms_string_free(address)
+
+
+def _time(value: datetime | str) -> str:
+    if isinstance(value, str):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("manual_clock needs a time zone")
+    return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Engine:
+    """An open key store.
+
+    All methods may be called from any thread at once; closing waits for the calls that are running. An engine belongs
+    to the process that opened it: after a fork the child gets :class:`~kms.ForkedError` and opens its own.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        *,
+        root_key: Buffer | None = None,
+        root_key_file: str | os.PathLike[str] | None = None,
+        create_root_key_file: bool = False,
+        passphrase: str | None = None,
+        account_id: str | None = None,
+        region: str | None = None,
+        manual_clock: datetime | str | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Open a store, and make it if it does not exist.
+
+        Args:
+            store: ``"sled:PATH"``, ``"redb:PATH"``, ``"memory:"`` or the URL of a database; a bare path is sled.
+            root_key: the 32 bytes that seal the store. All but ``"memory:"`` need this, a file or a passphrase.
+            root_key_file: a file with the 32 bytes.
+            create_root_key_file: make the file, readable by its owner only, if it does not exist.
+            passphrase: a text that is stretched to a root key.
+            account_id: part of every ARN; a store keeps the one it was made with.
+            region: likewise.
+            manual_clock: stops the clock at this time; only :meth:`advance_clock` moves it. For tests.
+            seed: makes ids and random bytes reproducible; needs a manual clock and ``"memory:"``. For tests.
+            **options: further members of the engine's configuration, such as ``limits`` or ``sweep``.
+        """
+        self._handle: int | None = None
+        self._running = 0
+        self._changed = threading.Condition()
+        if sum(given is not None for given in (root_key, root_key_file, passphrase)) > 1:
+            raise ValueError("root_key, root_key_file and passphrase exclude each other")
+        config: dict[str, Any] = {"store": store, **options}
+        if root_key_file is not None:
+            config["root_key"] = {"file": os.fspath(root_key_file), "create": create_root_key_file}
+        if passphrase is not None:
+            config["root_key"] = {"passphrase": passphrase}
+        if account_id is not None:
+            config["account_id"] = account_id
+        if region is not None:
+            config["region"] = region
+        if manual_clock is not None:
+            config["clock"] = {"manual": _time(manual_clock)}
+        if seed is not None:
+            config["seed"] = seed
+
+        host = None
+        secret = bytearray()
+        if root_key is not None:
+            secret = bytearray(memoryview(root_key)) or bytearray(1)
+            host = _library.Host(
+                size=ctypes.sizeof(_library.Host),
+                root_key=ctypes.addressof(c_char.from_buffer(secret)),
+                root_key_len=memoryview(root_key).nbytes,
+            )
+        handle = c_void_p()
+        error = c_void_p()
+        try:
+            status = _lib.kms_open(
+                _library.ABI_VERSION,
+                _json(config),
+                None if host is None else byref(host),
+                byref(handle),
+                byref(error),
+            )
+        finally:
+            _wipe(secret)  # the library keeps no pointer to it
+        _check(status, error)
+        self._handle = handle.value
+        _open_engines.add(self)
+
+    def close(self) -> None:
+        """Wait for the calls that are running, then close the store. Closing twice is fine."""
+        with self._changed:
+            handle, self._handle = self._handle, None
+            if handle is None:
+                return
+            self._changed.wait_for(lambda: self._running == 0)
+        _lib.kms_close(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Nothing may be left of the module when the interpreter ends.
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<kms.Engine {'closed' if self._handle is None else 'open'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an engine cannot be pickled: open one in each process")
+
+    def _use(self, function: Callable[..., int], *arguments: Any) -> None:
+        """Call a function of the library with the handle, which cannot be closed meanwhile."""
+        with self._changed:
+            handle = self._handle
+            if handle is None:
+                raise ClosedError("KMS_CLOSED", "the engine is closed")
+            self._running += 1
+        error = c_void_p()
+        try:
+            status = function(handle, *arguments, byref(error))
+        finally:
+            with self._changed:
+                self._running -= 1
+                if self._handle is None:
+                    self._changed.notify_all()
+        _check(status, error)
+
+    def _after_fork_in_child(self) -> None:
+        """Forget the parent's other threads: they may have held the lock, and will never end their calls here."""
+        self._changed = threading.Condition()
+        self._running = 0
+
+    def _fill(self, guess: int, function: Callable[..., int], *arguments: Any) -> bytes:
+        """Call a function that writes bytes; once more if the first guess at their number was too small."""
+        length = c_size_t()
+        for last_try in (False, True):
+            out = bytearray(max(guess, 1))
+            try:
+                self._use(function, *arguments, _address(out), len(out), byref(length))
+                return bytes(memoryview(out)[: length.value])
+            except KmsError as error:
+                if last_try or error.code != "KMS_BUFFER_TOO_SMALL":
+                    raise
+                guess = length.value
+            finally:
+                _wipe(out)  # it may hold a plaintext
+        raise AssertionError("unreachable")
+
+    def call_json(self, action: str, params: str) -> str:
+        """Run any action with its parameters as JSON text, and return the reply as JSON text."""
+        reply = c_void_p()
+        self._use(_lib.kms_call, _text("action", action), _text("params", params), byref(reply))
+        return _take_text(reply)
+
+    def call(self, action: str, /, **params: Any) -> dict[str, Any]:
+        """Run any action by its name; the reply is the JSON object of the action, RequestId included."""
+        reply: dict[str, Any] = json.loads(self.call_json(action, _json(params).decode()))
+        return reply
+
+    def encrypt(self, key_id: str, plaintext: Buffer, context: Context = None) -> bytes:
+        """Encrypt up to 6144 bytes under the primary version of a symmetric key, named by id, ARN or alias.
+
+        The context is authenticated but not stored: decryption needs an equal one.
+        """
+        data, length = _input(plaintext)
+        return self._fill(
+            length + _OVERHEAD, _lib.kms_encrypt, _text("key_id", key_id), data, length, _context(context)
+        )
+
+    def decrypt(self, blob: Buffer, context: Context = None) -> bytes:
+        """Decrypt what :meth:`encrypt`, :meth:`generate_data_key` or :meth:`reencrypt` made; it names its key."""
+        data, length = _input(blob)
+        return self._fill(length, _lib.kms_decrypt, data, length, _context(context))
+
+    def decrypt_into(self, blob: Buffer, buffer: bytearray | memoryview, context: Context = None) -> int:
+        """Decrypt into a buffer that the caller can wipe, and return the number of bytes.
+
+        A buffer as long as the blob is always large enough.
+        """
+        data, length = _input(blob)
+        view = memoryview(buffer)
+        if view.readonly or not view.c_contiguous or view.nbytes == 0:
+            raise ValueError("the buffer must be writable, contiguous and not empty")
+        written = c_size_t()
+        self._use(
+            _lib.kms_decrypt, data, length, _context(context), _address(view.cast("B")), view.nbytes, byref(written)
+        )
+        return written.value
+
+    def generate_data_key(self, key_id: str, number_of_bytes: int = 32, context: Context = None) -> DataKey:
+        """Make a random key of 1 to 1024 bytes to encrypt data with outside the engine."""
+        number = min(max(number_of_bytes, 0), _MAX_DATA_KEY)
+        plaintext = bytearray(max(number, 1))
+        written = c_size_t()
+        blob = self._fill(
+            number + _OVERHEAD,
+            _lib.kms_generate_data_key,
+            _text("key_id", key_id),
+            number,
+            _context(context),
+            _address(plaintext),
+            len(plaintext),
+            byref(written),
+        )
+        return DataKey(plaintext, blob)
+
+    def generate_data_key_without_plaintext(
+        self, key_id: str, number_of_bytes: int = 32, context: Context = None
+    ) -> bytes:
+        """Make a data key for somebody else: only the blob is returned."""
+        number = min(max(number_of_bytes, 0), _MAX_DATA_KEY)
+        return self._fill(
+            number + _OVERHEAD,
+            _lib.kms_generate_data_key,
+            _text("key_id", key_id),
+            number,
+            _context(context),
+            None,
+            0,
+            None,
+        )
+
+    def reencrypt(
+        self,
+        blob: Buffer,
+        destination_key_id: str,
+        *,
+        source_context: Context = None,
+        destination_context: Context = None,
+    ) -> bytes:
+        """Decrypt and encrypt again inside the engine: under another key, another context or the newest version."""
+        data, length = _input(blob)
+        return self._fill(
+            length + _OVERHEAD,
+            _lib.kms_reencrypt,
+            data,
+            length,
+            _context(source_context),
+            _text("destination_key_id", destination_key_id),
+            _context(destination_context),
+        )
+
+    def advance_clock(self, by: timedelta | int) -> None:
+        """Move a manual clock forward by a whole number of seconds."""
+        if isinstance(by, timedelta):
+            if by.microseconds:
+                raise ValueError("the clock counts whole seconds")
+            by = by.days * 86400 + by.seconds
+        if not -(2**63) <= by < 2**63:
+            raise OverflowError("the step of the clock does not fit 64 bits")
+        self._use(_lib.kms_clock_advance, by)
+
+    def run_due(self) -> dict[str, Any]:
+        """Do what is due now: rotations, deletions, expiries. Returns the report."""
+        text = c_void_p()
+        self._use(_lib.kms_run_due, byref(text))
+        report: dict[str, Any] = json.loads(_take_text(text))
+        return report
+
+
+#: Opens a store: ``with kms.open("memory:") as engine: ...``
+open = Engine
+
+_open_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for engine in list(_open_engines):
+        engine._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,111 @@
+//! libkms: the C interface of the engine. `include/kms.h` is made from this crate.
+//!
+//! # The contract
+//!
+//! Every function takes the engine first, then inputs, then outputs, then err.
+//!
+//! Results. A function that can fail returns KMS_OK or why it failed. Its outputs are written only on success (one
+//! exception: lengths, see below). If err is not NULL, a failure stores a new error object there, to be freed with
+//! kms_error_free; a success leaves err alone, so set it to NULL before.
+//!
+//! Pointers. NULL where something must be is an error, KMS_NULL_ARGUMENT, not a crash. The functions that free and
+//! those that look into an error take NULL. What a pointer points to must be there and must not change while the call
+//! runs; a function keeps no pointer when it has returned.
+//!
+//! Texts are UTF-8 and end with NUL; otherwise KMS_INVALID_UTF8. A returned text belongs to the caller:
+//! kms_string_free.
+//!
+//! Bytes go out as a buffer, its capacity, and a length. If the buffer is NULL or too small, the answer is
+//! KMS_BUFFER_TOO_SMALL, the length says how many bytes suffice, and nothing was done. An output, its length
+//! included, may not overlap an input or another output: KMS_OVERLAP.
+//!
+//! Threads. An engine may be used by any number of threads at once. Nothing here may be called from a signal handler.
+//!
+//! Closing. kms_close lets no new call in (they answer KMS_CLOSED), waits for those that run, and then closes the
+//! store.
+//!
+//! Fork. In a forked child an engine of the parent answers KMS_FORKED, and kms_close leaves it alone. The child may
+//! open its own.
+//!
+//! Defects. A failure inside the library that should not be possible never unwinds into the caller: the call answers
+//! KMS_INTERNAL_FAILURE, what it would have written is unspecified, and the engine refuses all later calls; close it
+//! and open it again. Where there is no memory left the process ends.
+//!
+//! Rust has a word for what a caller owes to these functions: `unsafe`. The page above is the safety section of them all, and
+//! is what a comment means that says "the contract of the C interface". What a caller can be told without undefined behaviour
+//! is an error instead; left are pointers that are wrong without being NULL, and data that changes during a call.
+//!
+//! # The inside
+//!
+//! ```text
+//!   extern "C" ──► panic ──► handle ──► buffer ──► Engine ──► buffer: outputs, or error: kms_error
+//!                    │          │          └ slices, strings, overlap: every pointer of an argument
+//!                    │          └ NULL, forked, closed; the engine stays while a call is inside
+//!                    └ catches panics, poisons the engine
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `open` | opening, closing, what the host brings along |
+//! | `crypt`, `datakey` | the typed functions |
+//! | `call` | any action, with JSON |
+//! | `due` | the clock, and what is due |
+//! | `error`, `status` | the error object, and the numbers |
+//! | `string` | texts that C frees |
+//! | `handle` | who owns an engine, and when it may go |
+//! | `buffer` | from C's pointers to Rust's references |
+//! | `panic` | the boundary |
+//!
+//! There is no logic of a KMS here. A function checks what only C can get wrong, and hands the rest to the engine.
+
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "the contract above is that of every function, and headers know no such section"
+)]
+
+mod buffer;
+mod call;
+mod crypt;
+mod datakey;
+mod due;
+mod error;
+mod handle;
+mod open;
+mod panic;
+mod status;
+mod string;
+
+pub use call::kms_call;
+pub use crypt::{kms_decrypt, kms_encrypt, kms_reencrypt};
+pub use datakey::kms_generate_data_key;
+pub use due::{kms_clock_advance, kms_run_due};
+pub use error::{
+    kms_error, kms_error_code, kms_error_free, kms_error_http_status, kms_error_message, kms_error_request_id,
+    kms_error_status,
+};
+pub use handle::kms;
+pub use open::{KMS_ABI_VERSION, kms_close, kms_host, kms_open, kms_version};
+pub use status::*;
+pub use string::kms_string_free;
+
+#[cfg(test)]
+mod tests {
+    /// The words of a text, without what its comments are made of.
+    fn words(text: &str, prefix: &str) -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim_start().strip_prefix(prefix).unwrap_or(line));
+        lines.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    }
+
+    fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+        let (_, rest) = text.split_once(from).expect("the page begins");
+        rest.split_once(to).expect("the page ends").0
+    }
+
+    /// Goal: the contract that C programmers read is the one above.
+    #[test]
+    fn the_header_has_the_page_of_the_contract() {
+        let ours = words(between(include_str!("lib.rs"), "# The contract", "//! Rust has a word"), "//!");
+        let headers = words(between(include_str!("../cbindgen.toml"), "// The contract\n", "'''"), "//");
+        assert_eq!(ours, headers);
+    }
+}
