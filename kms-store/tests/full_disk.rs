@@ -155,29 +155,6 @@ fn a_full_disk_loses_nothing_and_reading_goes_on() {
     }
 }
 
-/// The disk fills again and again, with and without reopening, as it does when somebody makes a little space at a time.
-#[test]
-fn a_disk_that_fills_again_and_again_loses_nothing() {
-    let disk = SmallDisk::new(64 * 1024);
-    let mut kv = open(&disk.store()).unwrap();
-    let mut acknowledged = Acknowledged::default();
-    for round in 0..6_u64 {
-        let filler = disk.fill_except((4 << 20) + 37 * 4096 * round);
-        acknowledged.commit_until_full(&kv, 5, 1500);
-        acknowledged.assert_is_all_of(&kv);
-        if round % 2 == 0 {
-            drop(kv);
-            kv = open(&disk.store()).unwrap();
-            acknowledged.assert_is_all_of(&kv);
-            acknowledged.commit_until_full(&kv, 5, 1500);
-        }
-        fs::remove_file(&filler).unwrap();
-        acknowledged.commit(&kv, 5, 1500).unwrap();
-    }
-    drop(kv);
-    acknowledged.assert_is_all_of(&open(&disk.store()).unwrap());
-}
-
 /// Another program takes the last block, reserve and all, while the store is closed. It opens, or says that the disk is
 /// full; either way all is there once there is space.
 #[test]
