@@ -50,8 +50,8 @@
 // The version of this interface. It changes when a program must be compiled anew.
 #define KMS_ABI_VERSION 1
 
-// An open engine. All functions may be called with it by any number of threads at once; kms_close ends it. It belongs to
-// the process that opened it: in a forked child every function answers KMS_FORKED.
+// An open engine. All functions may be called with it by any number of threads at once; kms_close ends it. It belongs
+// to the process that opened it: in a forked child every function answers KMS_FORKED.
 typedef struct kms kms;
 
 // Why a call failed. It belongs to whoever passed err, who frees it with kms_error_free. It does not depend on the
@@ -63,18 +63,18 @@ typedef struct kms_error kms_error;
 // never changes its meaning and is never used again; later versions add new ones.
 typedef int32_t kms_status;
 
-// What a host gives an engine besides its configuration. Zero all of it, set size, then the members you need: kms_host host
-// = {0}; host.size = sizeof host; and so on.
+// What a host gives an engine besides its configuration. Zero all of it, set size, then the members you need: kms_host
+// host = {0}; host.size = sizeof host; and so on.
 //
-// Later versions add members at the end. A library takes a structure that is shorter than its own as if the rest were zero,
-// and one that is longer if all that it does not know is zero.
+// Later versions add members at the end. A library takes a structure that is shorter than its own as if the rest were
+// zero, and one that is longer if all that it does not know is zero.
 typedef struct {
     // sizeof(kms_host), as the program was compiled.
     size_t size;
     // Handed to callbacks, of which this version has none. May be NULL.
     void *context;
-    // The root key, in place of root_key in the configuration: so it need not stand in a text. NULL: it is there. It is
-    // copied; wipe it when kms_open has returned.
+    // The root key, in place of root_key in the configuration: so it need not stand in a text. NULL: it is there. It
+    // is copied; wipe it when kms_open has returned.
     const uint8_t *root_key;
     // The length of the root key in bytes: 32.
     size_t root_key_len;
@@ -301,18 +301,15 @@ extern "C" {
 //
 // engine:      an open engine.
 // action:      its name, for example "CreateKey"; upper and lower case differ.
-// params_json: its parameters, a JSON object, for example {"KeyId":"alias/app"}. Values are text, numbers, booleans or JSON
-//              themselves, whichever is natural; null counts as absent. For an action without parameters: "{}".
-// reply_json:  receives the reply, a JSON object with the members that the API gives it, RequestId among them. Free it with
-//              kms_string_free, which also wipes it: it may hold a key or a plaintext.
+// params_json: its parameters, a JSON object, for example {"KeyId":"alias/app"}. Values are text, numbers, booleans or
+//              JSON themselves, whichever is natural; null counts as absent. For an action without parameters: "{}".
+// reply_json:  receives the reply, a JSON object with the members that the API gives it, RequestId among them. Free it
+//              with kms_string_free, which also wipes it: it may hold a key or a plaintext.
 //
 // Errors: those of the action; KMS_UNSUPPORTED_OPERATION for a name that is not an action's;
-// KMS_PARSE_REQUEST_PARAMETER when params_json is not a JSON object or has a member twice; those of arguments and handle.
-kms_status kms_call(kms *engine,
-                    const char *action,
-                    const char *params_json,
-                    char **reply_json,
-                    kms_error **err);
+// KMS_PARSE_REQUEST_PARAMETER when params_json is not a JSON object or has a member twice; those of arguments and
+// handle.
+kms_status kms_call(kms *engine, const char *action, const char *params_json, char **reply_json, kms_error **err);
 
 // Encrypts bytes with the primary version of a symmetric key.
 //
@@ -320,8 +317,8 @@ kms_status kms_call(kms *engine,
 // key_id:        the key: its id, its ARN, or an alias ("alias/...").
 // plaintext:     what to encrypt; may be NULL if plaintext_len is 0.
 // plaintext_len: 0 to 6144 bytes.
-// context_json:  the encryption context, a JSON object of texts, for example {"tenant":"42"}. It is authenticated but not
-//                stored: decryption needs an equal one. NULL: none, which equals {}.
+// context_json:  the encryption context, a JSON object of texts, for example {"tenant":"42"}. It is authenticated but
+//                not stored: decryption needs an equal one. NULL: none, which equals {}.
 // out:           receives the blob.
 // out_cap:       the size of out in bytes. A blob is 77 bytes longer than its plaintext.
 // out_len:       receives the length of the blob in bytes.
@@ -329,7 +326,8 @@ kms_status kms_call(kms *engine,
 // The blob is what the action Encrypt makes: kms_call and kms_decrypt both decrypt it.
 //
 // Errors: those of the action Encrypt, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED and KMS_INVALID_PARAMETER
-// ("Plaintext": it is longer than 6144 bytes); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+// ("Plaintext": it is longer than 6144 bytes); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and
+// handle.
 kms_status kms_encrypt(kms *engine,
                        const char *key_id,
                        const uint8_t *plaintext,
@@ -340,8 +338,8 @@ kms_status kms_encrypt(kms *engine,
                        size_t *out_len,
                        kms_error **err);
 
-// Decrypts a blob that kms_encrypt, kms_generate_data_key, kms_reencrypt or one of their actions has made. The blob itself
-// names its key.
+// Decrypts a blob that kms_encrypt, kms_generate_data_key, kms_reencrypt or one of their actions has made. The blob
+// itself names its key.
 //
 // engine:       an open engine.
 // blob:         the blob.
@@ -351,12 +349,12 @@ kms_status kms_encrypt(kms *engine,
 // out_cap:      the size of out in bytes. A plaintext is 77 bytes shorter than its blob.
 // out_len:      receives the length of the plaintext in bytes.
 //
-// A text that was encrypted with the action Encrypt comes as its UTF-8 bytes, without a NUL behind them; one that is Base64
-// comes as the bytes that it stands for.
+// A text that was encrypted with the action Encrypt comes as its UTF-8 bytes, without a NUL behind them; one that is
+// Base64 comes as the bytes that it stands for.
 //
-// Errors: those of the action Decrypt, for example KMS_KEY_DISABLED and KMS_INVALID_PARAMETER ("CiphertextBlob": the blob is
-// malformed or was changed, or the context is another one; which of them, nobody is told); KMS_BUFFER_TOO_SMALL,
-// KMS_OVERLAP and the other ones of arguments and handle.
+// Errors: those of the action Decrypt, for example KMS_KEY_DISABLED and KMS_INVALID_PARAMETER ("CiphertextBlob": the
+// blob is malformed or was changed, or the context is another one; which of them, nobody is told);
+// KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
 kms_status kms_decrypt(kms *engine,
                        const uint8_t *blob,
                        size_t blob_len,
@@ -366,8 +364,8 @@ kms_status kms_decrypt(kms *engine,
                        size_t *out_len,
                        kms_error **err);
 
-// Decrypts a blob and encrypts its plaintext anew: under another key, under the newest version of the same key, or with
-// another context. The plaintext does not leave the engine.
+// Decrypts a blob and encrypts its plaintext anew: under another key, under the newest version of the same key, or
+// with another context. The plaintext does not leave the engine.
 //
 // engine:                   an open engine.
 // blob:                     the blob.
@@ -391,8 +389,9 @@ kms_status kms_reencrypt(kms *engine,
                          size_t *out_len,
                          kms_error **err);
 
-// Makes a data key: random bytes to encrypt with elsewhere, together with the same bytes encrypted by a symmetric key of the
-// engine. Use the plaintext, wipe it, and keep the blob beside the data: kms_decrypt turns it into the plaintext again.
+// Makes a data key: random bytes to encrypt with elsewhere, together with the same bytes encrypted by a symmetric key
+// of the engine. Use the plaintext, wipe it, and keep the blob beside the data: kms_decrypt turns it into the
+// plaintext again.
 //
 // engine:          an open engine.
 // key_id:          the symmetric key: its id, its ARN, or an alias ("alias/...").
@@ -409,7 +408,8 @@ kms_status kms_reencrypt(kms *engine,
 // With KMS_BUFFER_TOO_SMALL both lengths say what is needed, whichever buffer is too small.
 //
 // Errors: those of the action GenerateDataKey, without plaintext those of GenerateDataKeyWithoutPlaintext, for example
-// KMS_INVALID_PARAMETER ("NumberOfBytes"); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+// KMS_INVALID_PARAMETER ("NumberOfBytes"); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and
+// handle.
 kms_status kms_generate_data_key(kms *engine,
                                  const char *key_id,
                                  size_t number_of_bytes,
@@ -428,37 +428,34 @@ kms_status kms_generate_data_key(kms *engine,
 // engine:  an open engine.
 // seconds: how far, 0 or more.
 //
-// Errors: KMS_CLOCK_NOT_MANUAL; KMS_INVALID_PARAMETER for a negative number or a time beyond the year 9999; those of handle
-// and store.
-kms_status kms_clock_advance(kms *engine,
-                             int64_t seconds,
-                             kms_error **err);
+// Errors: KMS_CLOCK_NOT_MANUAL; KMS_INVALID_PARAMETER for a negative number or a time beyond the year 9999; those of
+// handle and store.
+kms_status kms_clock_advance(kms *engine, int64_t seconds, kms_error **err);
 
-// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of the API
-// do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this destroys it.
+// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of
+// the API do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this
+// destroys it.
 //
 // engine:      an open engine.
 // report_json: receives what was done, a JSON object. Free it with kms_string_free.
 //
 // Errors: those of arguments, handle and store.
-kms_status kms_run_due(kms *engine,
-                       char **report_json,
-                       kms_error **err);
+kms_status kms_run_due(kms *engine, char **report_json, kms_error **err);
 
-// Returns the code, for example "Rejected.Disabled", which is what programs compare; for this library's own codes it is
-// the name of the constant, for example "KMS_NULL_ARGUMENT". The text belongs to the error object.
+// Returns the code, for example "Rejected.Disabled", which is what programs compare; for this library's own codes it
+// is the name of the constant, for example "KMS_NULL_ARGUMENT". The text belongs to the error object.
 //
 // error: may be NULL; the result is then "".
 const char *kms_error_code(const kms_error *error);
 
-// Returns a sentence for people, in English. It names the parameter or argument that is at fault, never a secret, and may
-// change from version to version. The text belongs to the error object.
+// Returns a sentence for people, in English. It names the parameter or argument that is at fault, never a secret, and
+// may change from version to version. The text belongs to the error object.
 //
 // error: may be NULL; the result is then "".
 const char *kms_error_message(const kms_error *error);
 
-// Returns the name of the failed call, a UUID of 36 characters, unique to it; "" if the call did not reach an engine. The
-// text belongs to the error object.
+// Returns the name of the failed call, a UUID of 36 characters, unique to it; "" if the call did not reach an engine.
+// The text belongs to the error object.
 //
 // error: may be NULL; the result is then "".
 const char *kms_error_request_id(const kms_error *error);
@@ -492,31 +489,28 @@ void kms_error_free(kms_error *error);
 //                 {"passphrase":TEXT}, on which each kms_open spends a good part of a second on purpose;
 //                 {"file":PATH,"create":BOOLEAN}, 32 bytes, made if they are not there and create is true;
 //                 {"hex":TEXT}, 64 digits; {"env":NAME}, a variable that holds 64 digits.
-// account_id:     16 digits, part of every ARN; "1000000000000000". A store keeps those it was made with, as it does
-// region:         the region, part of every ARN; "cn-hangzhou".
+// account_id:     16 digits, part of every ARN; "1000000000000000". A store keeps the one that it was made with.
+// region:         part of every ARN; "cn-hangzhou". A store keeps the one that it was made with.
 // regions:        what DescribeRegions answers, an array of texts.
 // clock:          "system", or {"manual":"2030-01-01T00:00:00Z"}: a clock that kms_clock_advance alone moves.
-// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and "memory:".
+// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and
+//                 "memory:".
 // limits:         {"keys":NUMBER,"aliases":NUMBER}, or "alibaba" for those of the cloud; none.
 // account_status: the account's status in the beginning; "Enabled".
 // hsm:            whether keys of protection level HSM can be made; true.
 // cache:          how many records are kept in memory; 10000.
 // sweep:          seconds between two runs of what is due; 0: the program calls kms_run_due.
 //
-// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host asks for what this version does not
-// know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere), KMS_STORE_FOREIGN,
-// KMS_STORE_CORRUPT, KMS_STORE_FULL, KMS_STORE_IO, KMS_NULL_ARGUMENT, KMS_INVALID_UTF8.
-kms_status kms_open(uint32_t abi_version,
-                    const char *config_json,
-                    const kms_host *host,
-                    kms **out,
-                    kms_error **err);
+// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
+// what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),
+// KMS_STORE_FOREIGN, KMS_STORE_CORRUPT, KMS_STORE_FULL, KMS_STORE_IO, KMS_NULL_ARGUMENT, KMS_INVALID_UTF8.
+kms_status kms_open(uint32_t abi_version, const char *config_json, const kms_host *host, kms **out, kms_error **err);
 
-// Closes an engine. Calls that begin now answer KMS_CLOSED; those that run are waited for; then the store is closed and all
-// keys are wiped from memory. In a forked child it does nothing: the engine is the parent's.
+// Closes an engine. Calls that begin now answer KMS_CLOSED; those that run are waited for; then the store is closed
+// and all keys are wiped from memory. In a forked child it does nothing: the engine is the parent's.
 //
-// engine: may be NULL; nothing happens then. Do not use it afterwards. A call that was about to begin in another thread is
-//         safe and answers KMS_CLOSED.
+// engine: may be NULL; nothing happens then. Do not use it afterwards. A call that was about to begin in another
+//         thread is safe and answers KMS_CLOSED.
 void kms_close(kms *engine);
 
 // Returns the version of the library, for example "0.1.0".

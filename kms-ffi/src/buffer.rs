@@ -1,7 +1,7 @@
 //! Pointers that come from C, made into what safe Rust can hold: checked once, here, and nowhere else.
 //!
-//! Inputs become slices and strings. An output stays a pointer until everything about it is known: that it is there, that it
-//! is large enough, and that it overlaps nothing; only then is it borrowed ([`claim`]).
+//! Inputs become slices and strings. An output stays a pointer until everything about it is known: that it is there,
+//! that it is large enough, and that it overlaps nothing; only then is it borrowed ([`claim`]).
 
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
@@ -52,8 +52,8 @@ pub(crate) unsafe fn optional_text<'a>(at: *const c_char, name: &'static str) ->
 
 /// The bytes of an input; NULL is allowed where there are none.
 ///
-/// Only the first `most` are looked at. An input that is longer is wrong anyway and is refused for its length, which one byte
-/// more than the limit shows as well as a million; so a length that no object can have makes no slice either.
+/// Only the first `most` are looked at. An input that is longer is wrong anyway and is refused for its length, which
+/// one byte more than the limit shows as well as a million; so a length that no object can have makes no slice either.
 ///
 /// # Safety
 /// `at` is NULL or points to `len` bytes that nobody changes during `'a`.
@@ -131,8 +131,8 @@ pub(crate) struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// # Safety
-    /// `at` is NULL or valid for writing `capacity` bytes, and `len` NULL or valid for writing a length, both during `'a` and
-    /// by nobody else.
+    /// `at` is NULL or valid for writing `capacity` bytes, and `len` NULL or valid for writing a length, both during
+    /// `'a` and by nobody else.
     #[inline]
     pub(crate) unsafe fn new(
         at: *mut u8,
@@ -176,8 +176,8 @@ impl Claimed<'_> {
 /// Borrows the outputs of a call, each for as many bytes as it needs at most.
 ///
 /// # Errors
-/// `KMS_BUFFER_TOO_SMALL` when one is NULL or too small; all lengths then say what is needed. `KMS_OVERLAP` when a call would
-/// write over one of its own `inputs`, or twice to the same place.
+/// `KMS_BUFFER_TOO_SMALL` when one is NULL or too small; all lengths then say what is needed. `KMS_OVERLAP` when a call
+/// would write over one of its own `inputs`, or twice to the same place.
 #[inline]
 pub(crate) fn claim<'a, const N: usize>(
     outputs: [(Output<'a>, usize); N],
@@ -199,8 +199,8 @@ pub(crate) fn claim<'a, const N: usize>(
         }
     }
     Ok(outputs.map(|(Output { at, len, .. }, needed)| {
-        // SAFETY: not NULL, and `needed` is within the capacity, for which `Output::new` demands the rest. Nothing else that
-        // this call borrows lies there: that has just been seen.
+        // SAFETY: not NULL, and `needed` is within the capacity, for which `Output::new` demands the rest. Nothing else
+        // that this call borrows lies there: that has just been seen.
         let bytes = unsafe { slice::from_raw_parts_mut(at, needed) };
         Claimed { bytes, len }
     }))

@@ -13,13 +13,14 @@ use crate::string;
 ///
 /// engine:      an open engine.
 /// action:      its name, for example "CreateKey"; upper and lower case differ.
-/// params_json: its parameters, a JSON object, for example {"KeyId":"alias/app"}. Values are text, numbers, booleans or JSON
-///              themselves, whichever is natural; null counts as absent. For an action without parameters: "{}".
-/// reply_json:  receives the reply, a JSON object with the members that the API gives it, RequestId among them. Free it with
-///              kms_string_free, which also wipes it: it may hold a key or a plaintext.
+/// params_json: its parameters, a JSON object, for example {"KeyId":"alias/app"}. Values are text, numbers, booleans or
+///              JSON themselves, whichever is natural; null counts as absent. For an action without parameters: "{}".
+/// reply_json:  receives the reply, a JSON object with the members that the API gives it, RequestId among them. Free it
+///              with kms_string_free, which also wipes it: it may hold a key or a plaintext.
 ///
 /// Errors: those of the action; KMS_UNSUPPORTED_OPERATION for a name that is not an action's;
-/// KMS_PARSE_REQUEST_PARAMETER when params_json is not a JSON object or has a member twice; those of arguments and handle.
+/// KMS_PARSE_REQUEST_PARAMETER when params_json is not a JSON object or has a member twice; those of arguments and
+/// handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_call(
     engine: *mut kms,

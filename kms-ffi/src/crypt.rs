@@ -1,5 +1,5 @@
-//! Encrypt, decrypt, re-encrypt: the hot path. From the caller's buffers to the engine and back, nothing is allocated and
-//! nothing copied.
+//! Encrypt, decrypt, re-encrypt: the hot path. From the caller's buffers to the engine and back, nothing is allocated
+//! and nothing copied.
 
 use std::ffi::c_char;
 
@@ -24,8 +24,8 @@ const OUT: [&str; 2] = ["out", "out_len"];
 /// key_id:        the key: its id, its ARN, or an alias ("alias/...").
 /// plaintext:     what to encrypt; may be NULL if plaintext_len is 0.
 /// plaintext_len: 0 to 6144 bytes.
-/// context_json:  the encryption context, a JSON object of texts, for example {"tenant":"42"}. It is authenticated but not
-///                stored: decryption needs an equal one. NULL: none, which equals {}.
+/// context_json:  the encryption context, a JSON object of texts, for example {"tenant":"42"}. It is authenticated but
+///                not stored: decryption needs an equal one. NULL: none, which equals {}.
 /// out:           receives the blob.
 /// out_cap:       the size of out in bytes. A blob is 77 bytes longer than its plaintext.
 /// out_len:       receives the length of the blob in bytes.
@@ -33,7 +33,8 @@ const OUT: [&str; 2] = ["out", "out_len"];
 /// The blob is what the action Encrypt makes: kms_call and kms_decrypt both decrypt it.
 ///
 /// Errors: those of the action Encrypt, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED and KMS_INVALID_PARAMETER
-/// ("Plaintext": it is longer than 6144 bytes); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+/// ("Plaintext": it is longer than 6144 bytes); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and
+/// handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_encrypt(
     engine: *mut kms,
@@ -62,8 +63,8 @@ pub unsafe extern "C" fn kms_encrypt(
     }
 }
 
-/// Decrypts a blob that kms_encrypt, kms_generate_data_key, kms_reencrypt or one of their actions has made. The blob itself
-/// names its key.
+/// Decrypts a blob that kms_encrypt, kms_generate_data_key, kms_reencrypt or one of their actions has made. The blob
+/// itself names its key.
 ///
 /// engine:       an open engine.
 /// blob:         the blob.
@@ -73,12 +74,12 @@ pub unsafe extern "C" fn kms_encrypt(
 /// out_cap:      the size of out in bytes. A plaintext is 77 bytes shorter than its blob.
 /// out_len:      receives the length of the plaintext in bytes.
 ///
-/// A text that was encrypted with the action Encrypt comes as its UTF-8 bytes, without a NUL behind them; one that is Base64
-/// comes as the bytes that it stands for.
+/// A text that was encrypted with the action Encrypt comes as its UTF-8 bytes, without a NUL behind them; one that is
+/// Base64 comes as the bytes that it stands for.
 ///
-/// Errors: those of the action Decrypt, for example KMS_KEY_DISABLED and KMS_INVALID_PARAMETER ("CiphertextBlob": the blob is
-/// malformed or was changed, or the context is another one; which of them, nobody is told); KMS_BUFFER_TOO_SMALL,
-/// KMS_OVERLAP and the other ones of arguments and handle.
+/// Errors: those of the action Decrypt, for example KMS_KEY_DISABLED and KMS_INVALID_PARAMETER ("CiphertextBlob": the
+/// blob is malformed or was changed, or the context is another one; which of them, nobody is told);
+/// KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_decrypt(
     engine: *mut kms,
@@ -105,8 +106,8 @@ pub unsafe extern "C" fn kms_decrypt(
     }
 }
 
-/// Decrypts a blob and encrypts its plaintext anew: under another key, under the newest version of the same key, or with
-/// another context. The plaintext does not leave the engine.
+/// Decrypts a blob and encrypts its plaintext anew: under another key, under the newest version of the same key, or
+/// with another context. The plaintext does not leave the engine.
 ///
 /// engine:                   an open engine.
 /// blob:                     the blob.

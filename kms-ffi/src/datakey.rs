@@ -18,8 +18,9 @@ const TOO_LONG: usize = MAX_LEN + 1;
 const PLAINTEXT: [&str; 2] = ["plaintext", "plaintext_len"];
 const BLOB: [&str; 2] = ["blob", "blob_len"];
 
-/// Makes a data key: random bytes to encrypt with elsewhere, together with the same bytes encrypted by a symmetric key of the
-/// engine. Use the plaintext, wipe it, and keep the blob beside the data: kms_decrypt turns it into the plaintext again.
+/// Makes a data key: random bytes to encrypt with elsewhere, together with the same bytes encrypted by a symmetric key
+/// of the engine. Use the plaintext, wipe it, and keep the blob beside the data: kms_decrypt turns it into the
+/// plaintext again.
 ///
 /// engine:          an open engine.
 /// key_id:          the symmetric key: its id, its ARN, or an alias ("alias/...").
@@ -36,7 +37,8 @@ const BLOB: [&str; 2] = ["blob", "blob_len"];
 /// With KMS_BUFFER_TOO_SMALL both lengths say what is needed, whichever buffer is too small.
 ///
 /// Errors: those of the action GenerateDataKey, without plaintext those of GenerateDataKeyWithoutPlaintext, for example
-/// KMS_INVALID_PARAMETER ("NumberOfBytes"); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+/// KMS_INVALID_PARAMETER ("NumberOfBytes"); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and
+/// handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_generate_data_key(
     engine: *mut kms,

@@ -15,16 +15,17 @@ use crate::string;
 /// engine:  an open engine.
 /// seconds: how far, 0 or more.
 ///
-/// Errors: KMS_CLOCK_NOT_MANUAL; KMS_INVALID_PARAMETER for a negative number or a time beyond the year 9999; those of handle
-/// and store.
+/// Errors: KMS_CLOCK_NOT_MANUAL; KMS_INVALID_PARAMETER for a negative number or a time beyond the year 9999; those of
+/// handle and store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_clock_advance(engine: *mut kms, seconds: i64, err: *mut *mut kms_error) -> kms_status {
     // SAFETY: the contract of the C interface, for each argument.
     unsafe { with_engine(engine, err, |engine| Ok(engine.advance_clock(seconds)?)) }
 }
 
-/// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of the API
-/// do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this destroys it.
+/// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of
+/// the API do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this
+/// destroys it.
 ///
 /// engine:      an open engine.
 /// report_json: receives what was done, a JSON object. Free it with kms_string_free.

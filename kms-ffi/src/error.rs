@@ -86,8 +86,8 @@ unsafe fn field<R>(error: *const kms_error, absent: R, read: impl FnOnce(&kms_er
     }
 }
 
-/// Returns the code, for example "Rejected.Disabled", which is what programs compare; for this library's own codes it is
-/// the name of the constant, for example "KMS_NULL_ARGUMENT". The text belongs to the error object.
+/// Returns the code, for example "Rejected.Disabled", which is what programs compare; for this library's own codes it
+/// is the name of the constant, for example "KMS_NULL_ARGUMENT". The text belongs to the error object.
 ///
 /// error: may be NULL; the result is then "".
 #[unsafe(no_mangle)]
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn kms_error_code(error: *const kms_error) -> *const c_cha
     unsafe { field(error, c"".as_ptr(), |error| error.code_text.as_ptr()) }
 }
 
-/// Returns a sentence for people, in English. It names the parameter or argument that is at fault, never a secret, and may
-/// change from version to version. The text belongs to the error object.
+/// Returns a sentence for people, in English. It names the parameter or argument that is at fault, never a secret, and
+/// may change from version to version. The text belongs to the error object.
 ///
 /// error: may be NULL; the result is then "".
 #[unsafe(no_mangle)]
@@ -106,8 +106,8 @@ pub unsafe extern "C" fn kms_error_message(error: *const kms_error) -> *const c_
     unsafe { field(error, c"".as_ptr(), |error| error.message.as_ptr()) }
 }
 
-/// Returns the name of the failed call, a UUID of 36 characters, unique to it; "" if the call did not reach an engine. The
-/// text belongs to the error object.
+/// Returns the name of the failed call, a UUID of 36 characters, unique to it; "" if the call did not reach an engine.
+/// The text belongs to the error object.
 ///
 /// error: may be NULL; the result is then "".
 #[unsafe(no_mangle)]
@@ -140,7 +140,8 @@ pub unsafe extern "C" fn kms_error_status(error: *const kms_error) -> kms_status
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_error_free(error: *mut kms_error) {
     if !error.is_null() {
-        // SAFETY: by the contract of the C interface it came from `Box::into_raw` in `Failure::report` and is not used again.
+        // SAFETY: by the contract of the C interface it came from `Box::into_raw` in `Failure::report` and is not used
+        // again.
         let error = unsafe { Box::from_raw(error) };
         // Freeing memory does not panic; if it ever did, the caller could do nothing about it.
         let _ = caught(|| drop(error));

@@ -1,21 +1,22 @@
 //! `kms`: the handle, and who owns what behind it.
 //!
-//! C holds a bare pointer, calls through it from any thread and may close it while others call. Three questions follow, and
-//! this module is their answer.
+//! C holds a bare pointer, calls through it from any thread and may close it while others call. Three questions follow,
+//! and this module is their answer.
 //!
-//! *When may the engine go?* When nobody is inside. A call announces itself in a counter, then looks whether the handle is
-//! open; kms_close closes it, then waits for the counters. Whichever comes first in the one order of these (sequentially
-//! consistent) operations, the other sees it: a call either is waited for or is refused. The counter of a handle is spread
-//! over cache lines, and each thread has one of them, so that threads do not slow each other down.
+//! *When may the engine go?* When nobody is inside. A call announces itself in a counter, then looks whether the handle
+//! is open; kms_close closes it, then waits for the counters. Whichever comes first in the one order of these
+//! (sequentially consistent) operations, the other sees it: a call either is waited for or is refused. The counter of a
+//! handle is spread over cache lines, and each thread has one of them, so that threads do not slow each other down.
 //!
-//! *When may the handle go?* Never. A thread can be delayed between having the pointer and announcing itself for as long as
-//! the scheduler likes, and no counter sees it. So handles are never given back to the allocator: a late call finds memory
-//! that says "closed". A later kms_open uses the memory again, at the earliest after [`QUARANTINE`] other handles have been
-//! closed, so that what is late by mistake rather than by milliseconds is also told so instead of meeting another engine.
+//! *When may the handle go?* Never. A thread can be delayed between having the pointer and announcing itself for as
+//! long as the scheduler likes, and no counter sees it. So handles are never given back to the allocator: a late call
+//! finds memory that says "closed". A later kms_open uses the memory again, at the earliest after [`QUARANTINE`] other
+//! handles have been closed, so that what is late by mistake rather than by milliseconds is also told so instead of
+//! meeting another engine.
 //!
-//! *What is it in a forked child?* A copy of something that has lost its threads, and whose locks may be held for ever. It
-//! belongs to the parent. The generation of the process is kept beside the engine and compared before anything else is
-//! touched; the child neither uses the engine nor frees it.
+//! *What is it in a forked child?* A copy of something that has lost its threads, and whose locks may be held for ever.
+//! It belongs to the parent. The generation of the process is kept beside the engine and compared before anything else
+//! is touched; the child neither uses the engine nor frees it.
 //!
 //! ```text
 //!            kms_open             kms_close            nobody inside, engine dropped
@@ -53,8 +54,8 @@ const CLOSING: u8 = 3;
 #[derive(Default)]
 struct Shard(AtomicUsize);
 
-/// An open engine. All functions may be called with it by any number of threads at once; kms_close ends it. It belongs to
-/// the process that opened it: in a forked child every function answers KMS_FORKED.
+/// An open engine. All functions may be called with it by any number of threads at once; kms_close ends it. It belongs
+/// to the process that opened it: in a forked child every function answers KMS_FORKED.
 #[expect(non_camel_case_types, reason = "the name is C's")]
 pub struct kms {
     state: AtomicU8,
@@ -70,12 +71,12 @@ pub struct kms {
     inside: [Shard; SHARDS],
 }
 
-// SAFETY: `engine` is reached by one thread alone while the state is OPENING, or CLOSING with nobody inside (see `close`);
-// otherwise only shared references to it are made, and an Engine may be used by and moved between threads.
+// SAFETY: `engine` is reached by one thread alone while the state is OPENING, or CLOSING with nobody inside (see
+// `close`); otherwise only shared references to it are made, and an Engine may be used by and moved between threads.
 unsafe impl Sync for kms where Engine: Send + Sync {}
 
-/// The handle that was made last; through `older`, all that there are. They are found here, not lost, for tools that look
-/// for leaks.
+/// The handle that was made last; through `older`, all that there are. They are found here, not lost, for tools that
+/// look for leaks.
 static NEWEST: AtomicPtr<kms> = AtomicPtr::new(ptr::null_mut());
 
 /// How many handles have been closed.
@@ -151,8 +152,8 @@ impl kms {
     /// Refuses new calls, waits for those inside, and drops the engine. Closing twice is harmless.
     fn close(&self) {
         if self.is_inherited() {
-            // Left alone on purpose: the store, its threads and its locks are the parent's. Dropping the engine here could
-            // write to the parent's files, or wait for a thread that exists only there.
+            // Left alone on purpose: the store, its threads and its locks are the parent's. Dropping the engine here
+            // could write to the parent's files, or wait for a thread that exists only there.
             return;
         }
         if self.state.compare_exchange(OPEN, CLOSING, SeqCst, Relaxed).is_err() {
@@ -161,8 +162,9 @@ impl kms {
         for shard in &self.inside {
             wait_for_zero(&shard.0);
         }
-        // SAFETY: this thread alone took the state from OPEN to CLOSING. A call that entered before has left (its counter was
-        // seen at zero, which is ordered after all it did); one that enters its counter later sees CLOSING and goes.
+        // SAFETY: this thread alone took the state from OPEN to CLOSING. A call that entered before has left (its
+        // counter was seen at zero, which is ordered after all it did); one that enters its counter later sees CLOSING
+        // and goes.
         let engine = unsafe { (*self.engine.get()).take() };
         drop(engine);
         self.closed_at.store(CLOSED.fetch_add(1, Relaxed), Relaxed);
@@ -201,8 +203,9 @@ impl Call {
     /// The engine that the call works with.
     #[inline]
     pub(crate) fn engine(&self) -> &Engine {
-        // SAFETY: the counter of this call was raised before the handle was seen open, so that `close` waits for `drop` before
-        // it touches the engine; `open` wrote it before it opened the handle. Only shared references exist meanwhile.
+        // SAFETY: the counter of this call was raised before the handle was seen open, so that `close` waits for `drop`
+        // before it touches the engine; `open` wrote it before it opened the handle. Only shared references exist
+        // meanwhile.
         let engine = unsafe { &*self.handle.engine.get() };
         engine.as_ref().expect("an open handle has its engine")
     }
@@ -246,5 +249,87 @@ pub(crate) unsafe fn close(handle: *mut kms) {
     // SAFETY: handles are never freed, and only shared references to them are made.
     if let Some(handle) = unsafe { handle.as_ref() } {
         handle.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kms_engine::Config;
+
+    use super::*;
+
+    fn open() -> *mut kms {
+        give(Engine::open(Config::parse(r#"{"store":"memory:"}"#).unwrap()).unwrap())
+    }
+
+    fn enter_it(handle: *mut kms) -> Result<Call, KmsError> {
+        // SAFETY: the tests pass handles of `open`.
+        unsafe { enter(handle) }
+    }
+
+    fn close_it(handle: *mut kms) {
+        // SAFETY: the tests pass handles of `open`.
+        unsafe { close(handle) }
+    }
+
+    fn refusal(handle: *mut kms) -> Option<ErrorCode> {
+        enter_it(handle).err().map(|error| error.code())
+    }
+
+    /// Goal: closing waits for a call that is inside, and lets none in meanwhile.
+    #[test]
+    fn closing_waits_for_a_call_inside() {
+        let handle = open();
+        let call = enter_it(handle).unwrap();
+        let nested = enter_it(handle).unwrap();
+        let address = handle.expose_provenance();
+        let closer = thread::spawn(move || close_it(ptr::with_exposed_provenance_mut(address)));
+        while refusal(handle).is_none() {
+            thread::yield_now();
+        }
+        assert_eq!(refusal(handle), Some(ErrorCode::Closed));
+        thread::sleep(Duration::from_millis(20));
+        assert!(!closer.is_finished());
+        assert!(call.engine().call("ListKeys", "{}").result.is_ok(), "the engine is still there");
+        drop(nested);
+        thread::sleep(Duration::from_millis(20));
+        assert!(!closer.is_finished());
+        drop(call);
+        closer.join().unwrap();
+        assert_eq!(refusal(handle), Some(ErrorCode::Closed));
+    }
+
+    /// Goal: a closed handle is used again, but not soon.
+    #[test]
+    fn handles_rest_before_they_are_used_again() {
+        let first = open();
+        close_it(first);
+        for _ in 0..QUARANTINE {
+            let next = open();
+            assert_ne!(next, first);
+            close_it(next);
+        }
+        // The other tests of this module have their own few handles at the same time.
+        let seen: BTreeSet<*mut kms> =
+            (0..4 * QUARANTINE).map(|_| open()).inspect(|handle| close_it(*handle)).collect();
+        assert!(seen.len() as u64 <= QUARANTINE + 16, "{}", seen.len());
+    }
+
+    /// Goal: threads have counters of their own, as long as there are enough of them.
+    #[test]
+    fn threads_have_shards_of_their_own() {
+        let mine = shard();
+        assert_eq!(shard(), mine, "a thread keeps its shard");
+        let theirs = thread::spawn(shard).join().unwrap();
+        assert!(mine < SHARDS && theirs < SHARDS);
+        assert_eq!(size_of::<Shard>(), 128);
+    }
+
+    #[test]
+    fn null_is_no_handle() {
+        assert_eq!(refusal(ptr::null_mut()), Some(ErrorCode::NullArgument));
+        close_it(ptr::null_mut());
     }
 }

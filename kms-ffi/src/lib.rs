@@ -31,9 +31,10 @@
 //! KMS_INTERNAL_FAILURE, what it would have written is unspecified, and the engine refuses all later calls; close it
 //! and open it again. Where there is no memory left the process ends.
 //!
-//! Rust has a word for what a caller owes to these functions: `unsafe`. The page above is the safety section of them all, and
-//! is what a comment means that says "the contract of the C interface". What a caller can be told without undefined behaviour
-//! is an error instead; left are pointers that are wrong without being NULL, and data that changes during a call.
+//! Rust has a word for what a caller owes to these functions: `unsafe`. The page above is the safety section of them
+//! all, and is what a comment means that says "the contract of the C interface". What a caller can be told without
+//! undefined behaviour is an error instead; left are pointers that are wrong without being NULL, and data that changes
+//! during a call.
 //!
 //! # The inside
 //!

@@ -23,11 +23,11 @@ const MOST: usize = 4096;
 /// One byte more than a root key: what is this long is refused for it.
 const ROOT_KEY_TOO_LONG: usize = ROOT_KEY_LEN + 1;
 
-/// What a host gives an engine besides its configuration. Zero all of it, set size, then the members you need: kms_host host
-/// = {0}; host.size = sizeof host; and so on.
+/// What a host gives an engine besides its configuration. Zero all of it, set size, then the members you need: kms_host
+/// host = {0}; host.size = sizeof host; and so on.
 ///
-/// Later versions add members at the end. A library takes a structure that is shorter than its own as if the rest were zero,
-/// and one that is longer if all that it does not know is zero.
+/// Later versions add members at the end. A library takes a structure that is shorter than its own as if the rest were
+/// zero, and one that is longer if all that it does not know is zero.
 #[repr(C)]
 #[derive(Debug)]
 pub struct kms_host {
@@ -35,8 +35,8 @@ pub struct kms_host {
     pub size: usize,
     /// Handed to callbacks, of which this version has none. May be NULL.
     pub context: *mut c_void,
-    /// The root key, in place of root_key in the configuration: so it need not stand in a text. NULL: it is there. It is
-    /// copied; wipe it when kms_open has returned.
+    /// The root key, in place of root_key in the configuration: so it need not stand in a text. NULL: it is there. It
+    /// is copied; wipe it when kms_open has returned.
     pub root_key: *const u8,
     /// The length of the root key in bytes: 32.
     pub root_key_len: usize,
@@ -56,8 +56,8 @@ impl kms_host {
         }
         let mut host = Self { size: 0, context: ptr::null_mut(), root_key: ptr::null(), root_key_len: 0 };
         let known = size.min(size_of::<Self>());
-        // SAFETY: there are `size` bytes; both sides have `known`. Any bytes are good for the members, and those that are not
-        // copied stay zero.
+        // SAFETY: there are `size` bytes; both sides have `known`. Any bytes are good for the members, and those that
+        // are not copied stay zero.
         let unknown = unsafe {
             ptr::from_mut(&mut host).cast::<u8>().copy_from_nonoverlapping(at.cast(), known);
             slice::from_raw_parts(at.cast::<u8>().add(known), size - known)
@@ -84,20 +84,21 @@ impl kms_host {
 ///                 {"passphrase":TEXT}, on which each kms_open spends a good part of a second on purpose;
 ///                 {"file":PATH,"create":BOOLEAN}, 32 bytes, made if they are not there and create is true;
 ///                 {"hex":TEXT}, 64 digits; {"env":NAME}, a variable that holds 64 digits.
-/// account_id:     16 digits, part of every ARN; "1000000000000000". A store keeps those it was made with, as it does
-/// region:         the region, part of every ARN; "cn-hangzhou".
+/// account_id:     16 digits, part of every ARN; "1000000000000000". A store keeps the one that it was made with.
+/// region:         part of every ARN; "cn-hangzhou". A store keeps the one that it was made with.
 /// regions:        what DescribeRegions answers, an array of texts.
 /// clock:          "system", or {"manual":"2030-01-01T00:00:00Z"}: a clock that kms_clock_advance alone moves.
-/// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and "memory:".
+/// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and
+///                 "memory:".
 /// limits:         {"keys":NUMBER,"aliases":NUMBER}, or "alibaba" for those of the cloud; none.
 /// account_status: the account's status in the beginning; "Enabled".
 /// hsm:            whether keys of protection level HSM can be made; true.
 /// cache:          how many records are kept in memory; 10000.
 /// sweep:          seconds between two runs of what is due; 0: the program calls kms_run_due.
 ///
-/// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host asks for what this version does not
-/// know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere), KMS_STORE_FOREIGN,
-/// KMS_STORE_CORRUPT, KMS_STORE_FULL, KMS_STORE_IO, KMS_NULL_ARGUMENT, KMS_INVALID_UTF8.
+/// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
+/// what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),
+/// KMS_STORE_FOREIGN, KMS_STORE_CORRUPT, KMS_STORE_FULL, KMS_STORE_IO, KMS_NULL_ARGUMENT, KMS_INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_open(
     abi_version: u32,
@@ -128,11 +129,11 @@ pub unsafe extern "C" fn kms_open(
     }
 }
 
-/// Closes an engine. Calls that begin now answer KMS_CLOSED; those that run are waited for; then the store is closed and all
-/// keys are wiped from memory. In a forked child it does nothing: the engine is the parent's.
+/// Closes an engine. Calls that begin now answer KMS_CLOSED; those that run are waited for; then the store is closed
+/// and all keys are wiped from memory. In a forked child it does nothing: the engine is the parent's.
 ///
-/// engine: may be NULL; nothing happens then. Do not use it afterwards. A call that was about to begin in another thread is
-///         safe and answers KMS_CLOSED.
+/// engine: may be NULL; nothing happens then. Do not use it afterwards. A call that was about to begin in another
+///         thread is safe and answers KMS_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_close(engine: *mut kms) {
     // SAFETY: the contract of the C interface.

@@ -1,7 +1,7 @@
 //! The numbers that functions return.
 //!
-//! The rows are those of the engine's table of errors. They are written out, because a header generator sees neither what
-//! a macro makes nor what a function computes; the test below holds them against the table, name by name.
+//! The rows are those of the engine's table of errors. They are written out, because a header generator sees neither
+//! what a macro makes nor what a function computes; the test below holds them against the table, name by name.
 
 /// What a function returns: KMS_OK, or why it failed. Numbers from 1 on are codes of the KMS API, which every client of
 /// a KMS knows; those from 1000 on are this library's own and concern the handle, the arguments or the store. A number
@@ -170,8 +170,8 @@ mod tests {
         name
     }
 
-    /// Goal: no constant is missing, left over, misnumbered or misdescribed. Method: this file's own text, which is what the
-    /// header is made from, against the engine's table, row by row.
+    /// Goal: no constant is missing, left over, misnumbered or misdescribed. Method: this file's own text, which is
+    /// what the header is made from, against the engine's table, row by row.
     #[test]
     fn the_constants_are_the_table_of_errors() {
         let mut written = Vec::new();

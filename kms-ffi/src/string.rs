@@ -8,8 +8,8 @@ use zeroize::Zeroize;
 
 use crate::panic::caught;
 
-/// In front of the text stands its length. A host may cut a text into pieces by writing NULs into it, as strtok does; what
-/// strlen says then is neither what must be wiped nor what was allocated.
+/// In front of the text stands its length. A host may cut a text into pieces by writing NULs into it, as strtok does;
+/// what strlen says then is neither what must be wiped nor what was allocated.
 const FRONT: usize = size_of::<usize>();
 
 fn layout(len: usize) -> Layout {
@@ -19,8 +19,8 @@ fn layout(len: usize) -> Layout {
 /// Copies a text into memory of its own, with a NUL behind it. It is C's until [`kms_string_free`].
 pub(crate) fn give(text: &str) -> *mut c_char {
     let layout = layout(text.len());
-    // SAFETY: the layout is not empty. The writes stay inside it: the length, which is aligned as the layout is, the bytes of
-    // the text behind it, and one more.
+    // SAFETY: the layout is not empty. The writes stay inside it: the length, which is aligned as the layout is, the
+    // bytes of the text behind it, and one more.
     unsafe {
         let start = alloc(layout);
         if start.is_null() {
@@ -43,8 +43,8 @@ pub unsafe extern "C" fn kms_string_free(string: *mut c_char) {
         return;
     }
     let free = || {
-        // SAFETY: by the contract of the C interface the text came from `give` and is not used again; so its length stands in
-        // front of it, and it was allocated with this layout. C may have changed the bytes, not their number.
+        // SAFETY: by the contract of the C interface the text came from `give` and is not used again; so its length
+        // stands in front of it, and it was allocated with this layout. C may have changed the bytes, not their number.
         unsafe {
             let start = string.cast::<u8>().sub(FRONT);
             let len = start.cast::<usize>().read();
@@ -74,8 +74,8 @@ mod tests {
         }
     }
 
-    /// Goal: a text that was cut short by its owner is freed as it was allocated. Method: a checking allocator (a sanitizer's,
-    /// valgrind's) sees another size.
+    /// Goal: a text that was cut short by its owner is freed as it was allocated. Method: a checking allocator (a
+    /// sanitizer's, valgrind's) sees another size.
     #[test]
     fn a_text_may_be_cut_short() {
         let given = give("one two");

@@ -1,0 +1,249 @@
+//! Goal: each action answers in each key state as `contract/state-table.csv` says, leads to the state that the
+//! contract's diagram draws, and changes nothing where it is refused.
+//!
+//! Method: for every row of an action that stands, and for every way in which a key gets into each of the four states,
+//! a fresh engine; one call through the C interface with parameters that are good; the answer against the cell, the
+//! state afterwards against the diagram (which is written out below, not taken from the code under test), and for a
+//! refusal everything that can be seen of the account before against after.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ::kms::kms;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use common::*;
+use kms_core::Action;
+use serde_json::{Value, json};
+
+const TABLE: &str = include_str!("../../contract/state-table.csv");
+const ERRORS: &str = include_str!("../../contract/errors.csv");
+const ACCOUNT: &str = "acs:kms:cn-hangzhou:1000000000000000";
+
+/// How the key came to the state that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Created,
+    SwitchedOff,
+    Scheduled,
+    SwitchedOffThenScheduled,
+    CreatedExternal,
+    CreatedExternalThenScheduled,
+}
+
+impl Way {
+    const ALL: [Self; 6] = [
+        Self::Created,
+        Self::SwitchedOff,
+        Self::Scheduled,
+        Self::SwitchedOffThenScheduled,
+        Self::CreatedExternal,
+        Self::CreatedExternalThenScheduled,
+    ];
+
+    /// The state, which is also the heading of a column.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Created => "Enabled",
+            Self::SwitchedOff => "Disabled",
+            Self::Scheduled | Self::SwitchedOffThenScheduled | Self::CreatedExternalThenScheduled => "PendingDeletion",
+            Self::CreatedExternal => "PendingImport",
+        }
+    }
+
+    fn is_external(self) -> bool {
+        matches!(self, Self::CreatedExternal | Self::CreatedExternalThenScheduled)
+    }
+}
+
+/// The arrows of the diagram in chapter 1 of the contract, and its rule for keys without material (OP-23). An action
+/// that is not drawn leaves the state as it is.
+fn state_after(row: &str, way: Way) -> &'static str {
+    match (row, way.state()) {
+        ("EnableKey", "Disabled") => "Enabled",
+        ("DisableKey", "Enabled") => "Disabled",
+        ("ScheduleKeyDeletion", "Enabled" | "Disabled" | "PendingImport") => "PendingDeletion",
+        ("CancelKeyDeletion", "PendingDeletion") if way.is_external() => "PendingImport",
+        ("CancelKeyDeletion", "PendingDeletion") => "Enabled",
+        (_, state) => state,
+    }
+}
+
+/// The key of a row, in its state, and what the calls need besides it.
+struct Scene {
+    engine: *mut kms,
+    key: String,
+    version: String,
+    /// A ciphertext of the key.
+    blob: String,
+    /// Another key, which is Enabled, and a ciphertext of it.
+    other: String,
+    other_blob: String,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        close(self.engine);
+    }
+}
+
+impl Scene {
+    fn new(way: Way, is_protected: bool) -> Self {
+        let engine = open(CONFIG);
+        let other = create_key(engine, &json!({}));
+        must(engine, "CreateAlias", &json!({ "AliasName": "alias/other", "KeyId": other }));
+        let other_blob = encrypt(engine, &other);
+
+        let origin = if way.is_external() { "EXTERNAL" } else { "Aliyun_KMS" };
+        let key = create_key(engine, &json!({ "Origin": origin, "Description": "before" }));
+        must(engine, "CreateAlias", &json!({ "AliasName": "alias/key", "KeyId": key }));
+        must(engine, "TagResource", &json!({ "KeyId": key, "Tags": [{ "TagKey": "k", "TagValue": "before" }] }));
+        let versions = must(engine, "ListKeyVersions", &json!({ "KeyId": key }));
+        let version = versions["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().unwrap().to_owned();
+        let blob = if way.is_external() {
+            // A key that never had material has made no ciphertext, but one that names it can be put together: a blob
+            // begins with the version's id, 36 characters, which are 48 of Base64.
+            format!("{}{}", BASE64_STANDARD.encode(&version), &other_blob[48..])
+        } else {
+            encrypt(engine, &key)
+        };
+
+        let only_key = json!({ "KeyId": key });
+        if matches!(way, Way::SwitchedOff | Way::SwitchedOffThenScheduled) {
+            must(engine, "DisableKey", &only_key);
+        }
+        if way.state() == "PendingDeletion" {
+            must(engine, "ScheduleKeyDeletion", &json!({ "KeyId": key, "PendingWindowInDays": 10 }));
+        } else if is_protected {
+            // In PendingDeletion it can neither be switched on nor have stayed on; the cell is the same without it.
+            let arn = format!("{ACCOUNT}:key/{key}");
+            let params = json!({ "ProtectedResourceArn": arn, "EnableDeletionProtection": true });
+            must(engine, "SetDeletionProtection", &params);
+        }
+        let scene = Self { engine, key, version, blob, other, other_blob };
+        assert_eq!(scene.state(), way.state());
+        scene
+    }
+
+    fn state(&self) -> String {
+        let described = must(self.engine, "DescribeKey", &json!({ "KeyId": self.key }));
+        described["KeyMetadata"]["KeyState"].as_str().unwrap().to_owned()
+    }
+
+    /// Everything that can be seen.
+    fn sight(&self) -> Vec<Value> {
+        let (key, other) = (json!({ "KeyId": self.key }), json!({ "KeyId": self.other }));
+        let all = json!({ "PageSize": 100 });
+        let calls = [
+            ("DescribeKey", &key),
+            ("ListKeyVersions", &key),
+            ("ListAliasesByKeyId", &key),
+            ("ListResourceTags", &key),
+            ("DescribeKey", &other),
+            ("ListKeyVersions", &other),
+            ("ListAliasesByKeyId", &other),
+            ("ListResourceTags", &other),
+            ("ListKeys", &all),
+            ("ListAliases", &all),
+            ("DescribeAccountKmsStatus", &json!({})),
+        ];
+        calls.map(|(action, params)| must(self.engine, action, params)).into()
+    }
+
+    /// Good parameters for a row.
+    fn params(&self, row: &str) -> Value {
+        let Self { key, version, blob, other, other_blob, .. } = self;
+        match row {
+            "CreateKey" | "ListKeys" | "ListAliases" => json!({}),
+            "DescribeKey"
+            | "EnableKey"
+            | "DisableKey"
+            | "CancelKeyDeletion"
+            | "ListResourceTags"
+            | "ListKeyVersions"
+            | "ListAliasesByKeyId"
+            | "GenerateDataKey"
+            | "GenerateDataKeyWithoutPlaintext" => json!({ "KeyId": key }),
+            "Encrypt" => json!({ "KeyId": key, "Plaintext": "text" }),
+            "Decrypt" => json!({ "CiphertextBlob": blob }),
+            "ReEncrypt:source-key" => json!({ "CiphertextBlob": blob, "DestinationKeyId": other }),
+            "ReEncrypt:destination-key" => json!({ "CiphertextBlob": other_blob, "DestinationKeyId": key }),
+            "UpdateKeyDescription" => json!({ "KeyId": key, "Description": "after" }),
+            "ScheduleKeyDeletion" | "ScheduleKeyDeletion:deletion-protection-on" => {
+                json!({ "KeyId": key, "PendingWindowInDays": 7 })
+            }
+            "SetDeletionProtection" => {
+                json!({ "ProtectedResourceArn": format!("{ACCOUNT}:key/{key}"), "EnableDeletionProtection": true })
+            }
+            "CreateAlias" => json!({ "AliasName": "alias/new", "KeyId": key }),
+            "DeleteAlias" => json!({ "AliasName": "alias/key" }),
+            "UpdateAlias:target-key" => json!({ "AliasName": "alias/other", "KeyId": key }),
+            "UpdateAlias:currently-bound-key" => json!({ "AliasName": "alias/key", "KeyId": other }),
+            "TagResource" => json!({ "KeyId": key, "Tags": [{ "TagKey": "k", "TagValue": "after" }] }),
+            "UntagResource" => json!({ "KeyId": key, "TagKeys": ["k"] }),
+            "DescribeKeyVersion" => json!({ "KeyId": key, "KeyVersionId": version }),
+            row => panic!("{row} has no parameters here"),
+        }
+    }
+}
+
+fn encrypt(engine: *mut kms, key: &str) -> String {
+    let reply = must(engine, "Encrypt", &json!({ "KeyId": key, "Plaintext": "text" }));
+    reply["CiphertextBlob"].as_str().unwrap().to_owned()
+}
+
+/// The action of a row: "ReEncrypt" of "ReEncrypt:source-key".
+fn action_of(row: &str) -> &str {
+    row.split([':', ' ']).next().unwrap()
+}
+
+fn stands(row: &str) -> bool {
+    Action::parse(action_of(row)).expect("every row is about an action").stands()
+}
+
+fn http_status(code: &str) -> i32 {
+    let line = ERRORS.lines().find(|line| line.split(',').next() == Some(code)).expect("the code is the contract's");
+    line.split(',').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_cell_of_the_contract() {
+    let mut lines = TABLE.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+    assert_eq!(columns[..5], ["api", "Enabled", "Disabled", "PendingDeletion", "PendingImport"]);
+
+    let mut cells: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in lines {
+        let line: Vec<&str> = line.split(',').collect();
+        let row = line[0];
+        if !stands(row) {
+            continue;
+        }
+        for way in Way::ALL {
+            let column = columns.iter().position(|column| *column == way.state()).unwrap();
+            let expected = line[column];
+            let told = format!("{row} with a key that is {} ({way:?})", way.state());
+
+            let scene = Scene::new(way, row == "ScheduleKeyDeletion:deletion-protection-on");
+            let before = scene.sight();
+            match call(scene.engine, action_of(row), &scene.params(row)) {
+                Ok(_) => {
+                    assert_eq!(expected, "Success", "{told}");
+                    assert_eq!(scene.state(), state_after(row, way), "{told}");
+                }
+                Err(outcome) => {
+                    assert_eq!(outcome.code, expected, "{told}");
+                    assert_eq!(outcome.http, http_status(expected), "{told}");
+                    assert_eq!(scene.sight(), before, "{told}: a refusal left a trace");
+                }
+            }
+            cells.entry(row).or_default().insert(way.state());
+        }
+    }
+
+    // Nothing was left out: the rows are those of the actions that stand, and each was looked at in all four states.
+    let rows: BTreeSet<&str> = TABLE.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    let expected: BTreeSet<&str> = rows.into_iter().filter(|row| stands(row)).collect();
+    assert_eq!(cells.keys().copied().collect::<BTreeSet<_>>(), expected);
+    assert!(cells.values().all(|states| states.len() == 4));
+}
