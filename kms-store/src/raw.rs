@@ -136,7 +136,7 @@ pub enum RawError {
     Foreign(String),
     /// The store is ours, but damaged.
     Corrupt(String),
-    /// No space is left; the batch is not written.
+    /// No space is left; nothing was written.
     Full,
     /// An earlier failure left it unknown what is on disk: this handle answers nothing any more.
     Poisoned,
@@ -178,7 +178,8 @@ pub trait RawKv: Send + Sync + fmt::Debug {
     /// The value under `key`.
     ///
     /// # Errors
-    /// [`RawError::Poisoned`], [`RawError::Corrupt`] and [`RawError::Io`].
+    /// [`RawError::Poisoned`], [`RawError::Corrupt`] and [`RawError::Io`]; [`RawError::Full`] from a backend that needs
+    /// space to read and has none at the moment.
     fn get(&self, key: &[u8]) -> Result<Option<Stored>, RawError>;
 
     /// The values under several keys, in their order, all of one instant.

@@ -28,6 +28,9 @@ const RESERVE: &str = "KMS-STORE.reserve";
 const FORMAT: &str = "1";
 const ENGINE: &str = "sled-0.34";
 
+/// Less than this is not worth a file.
+const SMALLEST_RESERVE: u64 = 64 << 10;
+
 /// How far the making of the store has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -208,6 +211,18 @@ impl StoreDir {
                 Err(error)
             }
         }
+    }
+
+    /// Sets aside what is left of the disk, `wanted` bytes at most, and answers how much that is.
+    pub(crate) fn hold_remains(&self, wanted: u64) -> u64 {
+        let mut size = wanted;
+        while size >= SMALLEST_RESERVE {
+            if self.hold_reserve(size, 0).is_ok() {
+                return size;
+            }
+            size /= 2;
+        }
+        0
     }
 
     /// Gives the space set aside back.

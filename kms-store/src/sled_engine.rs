@@ -23,7 +23,7 @@ pub(crate) struct Engine(Option<Db>);
 
 impl Engine {
     pub(crate) fn call<T>(&self, call: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, Failure> {
-        let db = self.0.as_ref().ok_or(Failure::Poisoned)?;
+        let db = self.0.as_ref().ok_or(Failure::Stopped)?;
         guarded(|| call(db))
     }
 
@@ -58,19 +58,22 @@ pub(crate) enum Failure {
     Panic(String),
     /// Somebody else has sled's file open.
     Locked,
-    /// There is no sled any more.
-    Poisoned,
+    /// sled is not running, because there was no space to start it anew.
+    Stopped,
 }
 
 impl Failure {
-    /// The error of an operation that may be repeated as if it had not been tried.
-    pub(crate) fn harmless(self) -> RawError {
-        match self {
-            Self::Full(_) => RawError::Full,
-            other => other.into_error(),
-        }
+    /// Whether it takes a new start of sled to go on, and space for that.
+    pub(crate) fn wants_restart(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Stopped)
     }
 
+    /// The error of an operation that may be repeated as if it had not been tried.
+    pub(crate) fn harmless(self) -> RawError {
+        if self.wants_restart() { RawError::Full } else { self.into_error() }
+    }
+
+    /// The error of an operation that may have changed what is on disk.
     pub(crate) fn into_error(self) -> RawError {
         match self {
             Self::Full(what) => RawError::Io(io::Error::new(io::ErrorKind::StorageFull, what)),
@@ -78,7 +81,7 @@ impl Failure {
             Self::Corrupt(what) => RawError::Corrupt(what),
             Self::Panic(what) => RawError::Corrupt(format!("the engine gave up: {what}")),
             Self::Locked => RawError::Locked,
-            Self::Poisoned => RawError::Poisoned,
+            Self::Stopped => RawError::Poisoned,
         }
     }
 }

@@ -14,9 +14,9 @@
 //! - **Errors end the handle.** After a failed write or a panic out of sled nobody knows what is on disk. The handle then
 //!   answers [`RawError::Poisoned`]; opening the store again recovers what is there.
 //! - **A full disk does not.** Space set aside in the directory is given back, sled is started anew within the handle,
-//!   and its latest revision tells whether the batch is on disk. The store stays readable and takes commits again once
-//!   the reserve can be had again. Where that proof fails, the error is [`RawError::Io`] with the kind `StorageFull`, and
-//!   the handle is poisoned.
+//!   and its latest revision tells whether the batch is on disk. The store can be read on, since sled needs little space
+//!   for that and mostly none, and takes commits again once the reserve can be had again. Where that proof fails, the
+//!   error is [`RawError::Io`] with the kind `StorageFull`, and the handle is poisoned.
 //! - **Damage is noticed.** The marker of the directory knows that the store was made and a revision that it had; less
 //!   than that is [`RawError::Corrupt`]. Within the log sled checks every page that it reads; but the part of the log
 //!   that it replays when it starts it believes to be torn wherever it cannot read it, and goes on with older pages. It
@@ -28,6 +28,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,29 +170,35 @@ impl SledKv {
         })
     }
 
-    /// Runs a read, and once more if sled cannot answer because it met a full disk. Reads do write at times: they finish
-    /// the splits of pages that commits began.
+    /// Runs a read, and once more if sled cannot answer because it met a full disk. Reads do write at times: those
+    /// that come between a batch and the splits and merges of pages that it calls for.
     fn read<T>(&self, read: impl Fn(&Db) -> sled::Result<T>) -> Result<T, RawError> {
         self.usable()?;
         match self.attempt(&read) {
-            Err(Failure::Full(_)) => {
+            Err(failure) if failure.wants_restart() => {
                 // If it was a commit that met the full disk, it has put things right by the time it lets go of the lock.
                 let mut writer = self.writer.lock();
                 self.usable()?;
                 self.read_locked(&mut writer, read)
             }
-            result => result.map_err(Failure::into_error),
+            result => result.map_err(Failure::harmless),
         }
     }
 
     /// Runs a read while no commit is under way, starting sled anew if it met a full disk before.
     fn read_locked<T>(&self, writer: &mut Writer, read: impl Fn(&Db) -> sled::Result<T>) -> Result<T, RawError> {
         let mut result = self.attempt(&read);
-        if matches!(result, Err(Failure::Full(_))) {
-            self.restart(writer)?;
+        if matches!(&result, Err(failure) if failure.wants_restart()) {
+            // No batch is in doubt here. If there is not even the space to start sled, the next call tries again.
+            self.restart(writer).map_err(|failure| {
+                if !failure.wants_restart() {
+                    self.poison();
+                }
+                failure.harmless()
+            })?;
             result = self.attempt(&read);
         }
-        result.map_err(Failure::into_error)
+        result.map_err(Failure::harmless)
     }
 
     fn try_commit(&self, writer: &mut Writer, batch: &Batch) -> Result<Rev, RawError> {
@@ -202,13 +209,14 @@ impl SledKv {
         self.hold_reserve(writer)?;
         let rev = writer.next;
         writer.next += 1;
-        match self.write(encode(batch, rev)) {
+        match self.write(batch, rev) {
             Ok(()) => {
                 writer.last = rev;
                 Ok(rev)
             }
             Err(Failure::Full(_)) => {
-                let found = self.restart(writer)?;
+                // Whether the batch is on disk must be known now: later the caller could not be told.
+                let found = self.restart(writer).map_err(Failure::into_error)?;
                 if found == rev { Ok(rev) } else { Err(RawError::Full) }
             }
             Err(failure) => Err(failure.into_error()),
@@ -229,10 +237,15 @@ impl SledKv {
     }
 
     /// Applies a batch and brings it to disk.
-    fn write(&self, batch: sled::Batch) -> Result<(), Failure> {
-        let applied = self.engine.write().call(|db| db.apply_batch(batch));
-        applied?;
-        self.engine.read().call(|db| db.flush())?;
+    fn write(&self, batch: &Batch, rev: Rev) -> Result<(), Failure> {
+        let keys: Vec<Vec<u8>> = batch.writes.iter().map(|write| user_key(write.key())).collect();
+        self.engine.write().call(|db| db.apply_batch(encode(batch, rev)))?;
+        let engine = self.engine.read();
+        // sled splits and merges pages when next it comes by, and that may be a read. Looking up what was written does it
+        // now, as part of the commit, so that reads find nothing to write.
+        engine.call(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))?;
+        engine.call(|db| db.flush())?;
+        drop(engine);
         // A full disk that shows only here has lost pages that the system had accepted: nothing proves what is on disk.
         self.database.sync_data().map_err(Failure::Io)
     }
@@ -240,36 +253,36 @@ impl SledKv {
     /// Starts sled anew after it met a full disk, and answers the revision it then has, which becomes the latest.
     ///
     /// What it recovers is what a later opening of the store would find, since our descriptor tells of every page that
-    /// did not reach the disk. If anything fails here the handle is poisoned.
-    fn restart(&self, writer: &mut Writer) -> Result<Rev, RawError> {
-        let result = self.try_restart(writer);
-        if result.is_err() {
-            self.poison();
-        }
-        result
-    }
-
-    fn try_restart(&self, writer: &mut Writer) -> Result<Rev, RawError> {
+    /// did not reach the disk.
+    fn restart(&self, writer: &mut Writer) -> Result<Rev, Failure> {
         let mut engine = self.engine.write();
         engine.stop();
-        self.dir.release_reserve().map_err(RawError::Io)?;
+        self.dir.release_reserve().map_err(Failure::Io)?;
         writer.reserve = 0;
-        let (started, found) = start(&self.dir, &self.database, self.cache_capacity).map_err(Failure::into_error)?;
-        self.database.sync_data().and_then(|()| self.dir.sync_files()).map_err(RawError::Io)?;
+        let (started, found) = start(&self.dir, &self.database, self.cache_capacity)?;
+        self.database.sync_data().and_then(|()| self.dir.sync_files()).map_err(Failure::Io)?;
         match found {
             Some(found) if found == writer.last || found == writer.next - 1 => {
                 writer.last = found;
                 *engine = started;
+                // Half of it, to start sled once more. Commits want the whole, and the margin that comes with taking it:
+                // they are not to try their luck with every block that recovery has left over.
+                writer.reserve = self.dir.hold_remains(self.reserve_wanted().map_err(Failure::Io)? / 2);
                 Ok(found)
             }
-            _ => Err(RawError::Corrupt(format!("after a full disk it is at revision {found:?}, not {}", writer.last))),
+            _ => Err(Failure::Corrupt(format!("after a full disk it is at revision {found:?}, not {}", writer.last))),
         }
+    }
+
+    /// How many bytes it may take to recover.
+    fn reserve_wanted(&self) -> io::Result<u64> {
+        let size = self.database.metadata()?.len();
+        Ok((RESERVE + size / RESERVE_SHARE).next_multiple_of(RESERVE_STEP))
     }
 
     /// Makes sure that there is enough space set aside to recover from a full disk.
     fn hold_reserve(&self, writer: &mut Writer) -> Result<(), RawError> {
-        let size = self.database.metadata().map_err(RawError::Io)?.len();
-        let wanted = (RESERVE + size / RESERVE_SHARE).next_multiple_of(RESERVE_STEP);
+        let wanted = self.reserve_wanted().map_err(RawError::Io)?;
         if wanted > writer.reserve {
             self.dir.hold_reserve(wanted, RESERVE).map_err(from_io)?;
             writer.reserve = wanted;

@@ -412,6 +412,36 @@ fn a_damaged_database_is_corrupt_or_intact() {
     assert!(cut.refused > 0, "{cut:?}");
 }
 
+/// A commit that meets damage cannot say what is on disk, so the handle ends with it, and reads end too.
+#[test]
+fn a_commit_that_meets_damage_ends_the_handle() {
+    let temp = tempfile::tempdir().unwrap();
+    let (good, bad) = (temp.path().join("good"), temp.path().join("bad"));
+    let expected = sample(&good);
+    let length = fs::metadata(good.join("db")).unwrap().len();
+    let mut met = 0;
+    for (trial, at) in spread(40, length) {
+        copy(&good, &bad);
+        invert_bit(&bad.join("db"), at, trial);
+        let Ok(kv) = open(&bad) else {
+            continue;
+        };
+        let expect = expected.iter().map(|(key, stored)| (key.clone(), Expect::Rev(stored.rev))).collect();
+        match kv.commit(&Batch { expect, writes: vec![Write::Delete { key: expected[0].0.clone() }] }) {
+            Ok(_) => {}
+            Err(RawError::Corrupt(_)) => {
+                met += 1;
+                assert!(matches!(kv.get(b"absent"), Err(RawError::Poisoned)));
+                assert!(matches!(kv.get_many(&[]), Err(RawError::Poisoned)));
+                assert!(matches!(kv.scan(b"x", None, 1, Direction::Forward), Err(RawError::Poisoned)));
+                assert!(matches!(kv.commit(&Batch::default()), Err(RawError::Poisoned)));
+            }
+            Err(other) => panic!("byte {at}: {other:?}"),
+        }
+    }
+    assert!(met > 0, "no commit met the damage");
+}
+
 #[test]
 fn damage_to_the_small_files_is_corrupt_or_intact() {
     let temp = tempfile::tempdir().unwrap();
