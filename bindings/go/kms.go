@@ -88,7 +88,7 @@ type Config struct {
 	// Seed makes ids and random bytes reproducible. It needs a manual clock and the "memory:" store. For tests.
 	Seed *uint64
 
-	// Options are further members of the engine's JSON configuration, such as "limits" or "sweep".
+	// Options are further members of the engine's JSON configuration, such as "limits" or "hsm".
 	Options map[string]any
 }
 

@@ -153,7 +153,7 @@ class Engine:
             region: likewise.
             manual_clock: stops the clock at this time; only :meth:`advance_clock` moves it. For tests.
             seed: makes ids and random bytes reproducible; needs a manual clock and ``"memory:"``. For tests.
-            **options: further members of the engine's configuration, such as ``limits`` or ``sweep``.
+            **options: further members of the engine's configuration, such as ``limits`` or ``hsm``.
         """
         self._handle: int | None = None
         self._running = 0
