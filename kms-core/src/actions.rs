@@ -51,11 +51,17 @@ struct Row {
     run: Run,
     required: &'static [&'static str],
     any_account_status: bool,
+    uses_keys_only: bool,
 }
 
 impl Row {
     const fn of<O: Operation>() -> Self {
-        Self { run: run::<O>, required: O::REQUIRED, any_account_status: O::ANY_ACCOUNT_STATUS }
+        Self {
+            run: run::<O>,
+            required: O::REQUIRED,
+            any_account_status: O::ANY_ACCOUNT_STATUS,
+            uses_keys_only: O::USES_KEYS_ONLY,
+        }
     }
 }
 
@@ -91,6 +97,15 @@ impl Action {
     pub const fn any_account_status(self) -> bool {
         match self.row() {
             Some(row) => row.any_account_status,
+            None => false,
+        }
+    }
+
+    /// Whether the action writes nothing and reads single keys, versions and aliases only.
+    #[must_use]
+    pub const fn uses_keys_only(self) -> bool {
+        match self.row() {
+            Some(row) => row.uses_keys_only,
             None => false,
         }
     }

@@ -173,6 +173,11 @@ impl Engine {
             self.check_account()?;
         }
         let action = action.ok_or(ErrorCode::UnsupportedOperation)?;
+        if action.uses_keys_only() {
+            let outcome = self.on_cache(|ctx| action.plan(&params, ctx))?;
+            debug_assert!(outcome.changes.is_empty(), "{}: it only uses keys", action.as_str());
+            return Ok(outcome.reply);
+        }
         self.execute(|ctx| action.plan(&params, ctx))
     }
 
@@ -185,11 +190,12 @@ impl Engine {
             let outcome = plan(&mut Ctx::new(now, &mut rng, &reader, &self.settings));
             let Outcome { reply, changes } = match outcome {
                 Ok(outcome) if !outcome.changes.is_empty() => outcome,
-                other => {
-                    // An answer, a refusal too, rests on what was read.
-                    reader.settle()?;
-                    return other.map(|outcome| outcome.reply);
-                }
+                // An answer, a refusal too, rests on what was read.
+                other => match reader.settle() {
+                    Ok(()) => return other.map(|outcome| outcome.reply),
+                    Err(CommitError::Conflict) => continue,
+                    Err(CommitError::Failed(error)) => return Err(error),
+                },
             };
             match self.commit(&reader, changes, now) {
                 Ok(()) => return Ok(reply),
@@ -229,10 +235,15 @@ impl Engine {
         if text.is_empty() { Err(KmsError::missing(name)) } else { Ok(KeyRef::parse(text, &self.settings)) }
     }
 
-    /// Runs an operation of the hot path: it writes nothing, and reads through the cache.
+    /// The typed functions: as an action would, but without its parameters.
     fn crypt<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
         self.check()?;
         self.check_account()?;
+        self.on_cache(operation)
+    }
+
+    /// Runs an operation that writes nothing, and reads through the cache.
+    fn on_cache<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
         let view = CachedView::new(&self.cache, &self.store);
         let mut rng = &self.entropy;
         operation(&mut Ctx::new(self.clock.now(), &mut rng, &view, &self.settings))

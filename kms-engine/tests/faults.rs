@@ -3,7 +3,7 @@
 
 use kms_core::ErrorCode;
 use kms_engine::{Config, Engine};
-use kms_store::fault::{FaultDisk, SyncFault};
+use kms_store::fault::{FaultDisk, ReadFault, SyncFault};
 use serde_json::{Value, json};
 
 /// How many calls the work makes, each with one sync.
@@ -122,4 +122,25 @@ fn an_interrupted_creation_is_begun_again() {
     call(&engine, "CreateKey", json!({})).unwrap();
     drop(engine);
     assert_eq!(call(&open(&disk).unwrap(), "ListKeys", json!({})).unwrap()["TotalCount"], 1);
+}
+
+/// What uses a key finds it in the cache, by whichever door it came: the disk may fail, the key works on.
+#[test]
+fn a_key_in_use_needs_no_disk() {
+    let disk = FaultDisk::new();
+    let engine = open(&disk).unwrap();
+    let created = call(&engine, "CreateKey", json!({})).unwrap();
+    let key = created["KeyMetadata"]["KeyId"].clone();
+    call(&engine, "CreateAlias", json!({ "KeyId": key, "AliasName": "alias/a" })).unwrap();
+    let uses = |engine: &Engine| {
+        let blob = call(engine, "Encrypt", json!({ "KeyId": "alias/a", "Plaintext": "x" }))?["CiphertextBlob"].clone();
+        call(engine, "Decrypt", json!({ "CiphertextBlob": blob }))?;
+        call(engine, "ReEncrypt", json!({ "CiphertextBlob": blob, "DestinationKeyId": "alias/a" }))?;
+        call(engine, "GenerateDataKey", json!({ "KeyId": "alias/a" }))?;
+        call(engine, "GenerateDataKeyWithoutPlaintext", json!({ "KeyId": "alias/a" }))
+    };
+    uses(&engine).unwrap();
+    disk.at_next_read(ReadFault::Error);
+    uses(&engine).unwrap();
+    assert_eq!(call(&engine, "DescribeKey", json!({ "KeyId": key })).unwrap_err(), ErrorCode::StoreIo);
 }

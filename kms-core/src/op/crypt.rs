@@ -208,6 +208,7 @@ pub struct EncryptRequest<'p> {
 
 impl Operation for Encrypt {
     const REQUIRED: &'static [&'static str] = &["KeyId", "Plaintext"];
+    const USES_KEYS_ONLY: bool = true;
     type Request<'p> = EncryptRequest<'p>;
     type Reply = BlobReply;
 
@@ -265,6 +266,7 @@ impl Serialize for Plaintext {
 
 impl Operation for Decrypt {
     const REQUIRED: &'static [&'static str] = &["CiphertextBlob"];
+    const USES_KEYS_ONLY: bool = true;
     type Request<'p> = (Zeroizing<Vec<u8>>, EncryptionContext);
     type Reply = DecryptReply;
 
@@ -317,6 +319,7 @@ impl<'p> SourceKey<'p> {
 
 impl Operation for ReEncrypt {
     const REQUIRED: &'static [&'static str] = &["CiphertextBlob", "DestinationKeyId"];
+    const USES_KEYS_ONLY: bool = true;
     type Request<'p> = ReEncryptRequest<'p>;
     type Reply = BlobReply;
 

@@ -88,6 +88,7 @@ pub struct DataKeyReply {
 
 impl Operation for GenerateDataKey {
     const REQUIRED: &'static [&'static str] = &["KeyId"];
+    const USES_KEYS_ONLY: bool = true;
     type Request<'p> = DataKeyRequest<'p>;
     type Reply = DataKeyReply;
 
@@ -107,6 +108,7 @@ pub struct GenerateDataKeyWithoutPlaintext;
 
 impl Operation for GenerateDataKeyWithoutPlaintext {
     const REQUIRED: &'static [&'static str] = &["KeyId"];
+    const USES_KEYS_ONLY: bool = true;
     type Request<'p> = DataKeyRequest<'p>;
     type Reply = BlobReply;
 

@@ -66,6 +66,9 @@ pub trait Operation {
     const REQUIRED: &'static [&'static str];
     /// Whether the action answers in every account status (OP-97).
     const ANY_ACCOUNT_STATUS: bool = false;
+    /// Whether the action only uses keys: it writes nothing, and reads single keys, versions and aliases. It then runs on
+    /// what the caller keeps expanded, and costs no look into the store.
+    const USES_KEYS_ONLY: bool = false;
     /// The parameters, parsed.
     type Request<'p>;
     /// The members of the answer, in the contract's spelling.
