@@ -3,47 +3,58 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use kms_core::KmsError;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
 use kms_core::time::Timestamp;
 use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
-use kms_store::{Reader, Store};
+use kms_core::{ErrorCode, KmsError};
+use kms_store::{CommitError, Reader, Store};
 
 use crate::cache::{Cache, Epoch, Guards};
+
+/// How often a record is read again when what was read may have come to nothing: each time is another commit that met a
+/// full disk in between.
+const READS: usize = 16;
 
 /// A view for operations that write nothing: Encrypt, Decrypt and their kin.
 pub(crate) struct CachedView<'e> {
     cache: &'e Cache,
     guards: Guards<'e>,
     store: &'e Store,
-    /// When the first miss began to read, and what it reads with.
-    miss: OnceCell<(Epoch, Reader<'e>)>,
+    /// Reads what is never cached.
+    reader: OnceCell<Reader<'e>>,
 }
 
 impl<'e> CachedView<'e> {
     pub(crate) fn new(cache: &'e Cache, store: &'e Store) -> Self {
-        Self { cache, guards: cache.guards(), store, miss: OnceCell::new() }
+        Self { cache, guards: cache.guards(), store, reader: OnceCell::new() }
     }
 
-    fn miss(&self) -> &(Epoch, Reader<'e>) {
-        // The epoch first: what is committed behind it makes the fill void.
-        self.miss.get_or_init(|| (self.cache.epoch(), self.store.reader()))
+    fn reader(&self) -> &Reader<'e> {
+        self.reader.get_or_init(|| self.store.reader())
     }
 
     /// Reads a record that is not cached, and caches it once it is on disk.
     fn fill<T>(
         &self,
-        read: impl for<'r> FnOnce(&'r Reader<'e>) -> Result<Option<Held<'r, T>>, KmsError>,
+        read: impl for<'r> Fn(&'r Reader<'e>) -> Result<Option<Held<'r, T>>, KmsError>,
         fill: impl FnOnce(&Arc<T>, Epoch),
     ) -> Result<Option<Held<'_, T>>, KmsError> {
-        let (began, reader) = self.miss();
-        let found = read(reader)?;
-        reader.settle()?;
-        if let Some(Held::Shared(record)) = &found {
-            fill(record, *began);
+        for _ in 0..READS {
+            // The epoch first: what is committed behind it makes the fill void.
+            let began = self.cache.epoch();
+            let reader = self.store.reader();
+            let found = read(&reader);
+            match reader.settle() {
+                Ok(()) => {}
+                Err(CommitError::Conflict) => continue,
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+            let Some(Held::Shared(record)) = found? else { return Ok(None) };
+            fill(&record, began);
+            return Ok(Some(Held::Shared(record)));
         }
-        Ok(found)
+        Err(ErrorCode::ServiceUnavailableTemporary.into())
     }
 }
 
@@ -70,26 +81,26 @@ impl View for CachedView<'_> {
     }
 
     fn totals(&self) -> Result<Totals, KmsError> {
-        self.miss().1.totals()
+        self.reader().totals()
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {
-        self.miss().1.keys(after, limit)
+        self.reader().keys(after, limit)
     }
 
     fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError> {
-        self.miss().1.due(until, after, limit)
+        self.reader().due(until, after, limit)
     }
 
     fn versions(&self, key: &KeyId, newest: u32, limit: usize) -> Result<Vec<KeyVersionId>, KmsError> {
-        self.miss().1.versions(key, newest, limit)
+        self.reader().versions(key, newest, limit)
     }
 
     fn aliases(&self, scope: AliasScope, after: Option<&Alias>, limit: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
-        self.miss().1.aliases(scope, after, limit)
+        self.reader().aliases(scope, after, limit)
     }
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {
-        self.miss().1.account_status()
+        self.reader().account_status()
     }
 }

@@ -6,6 +6,7 @@
 //! | [`wiped`] | a place for a foreign secret-holding value that is overwritten afterwards |
 //! | [`locked`] | pages that are neither swapped nor dumped, for the few long-lived secrets |
 //! | [`fork`] | a number that changes in a forked child |
+//! | [`descriptor`] | a lock on a file that other code has taken, to release it |
 //! | [`hwrand`] | a random word from the processor |
 //! | [`copy`](mod@copy) | copying that avoids a slow path of the C library |
 //!
@@ -16,6 +17,7 @@
 compile_error!("kms-secmem needs mmap, mlock and pthread_atfork");
 
 pub mod copy;
+pub mod descriptor;
 pub mod fork;
 pub mod hwrand;
 pub mod locked;

@@ -8,6 +8,9 @@
 //! so a reader compares the revisions it has read with the last one published here, and waits. A leader publishes after the
 //! batch is on disk *and* after every cache has dropped what the batch made stale: whoever sees a change can be sure that
 //! nobody still acts on what was before.
+//!
+//! A batch that was seen can also come to nothing, when the disk turns out to be full: the store is then again as it was
+//! before, and whoever may have seen the batch reads again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -90,6 +93,8 @@ pub(crate) struct Committer {
     published: AtomicU64,
     /// Odd while a batch may be visible and not yet published.
     flight: AtomicU64,
+    /// How many batches may have been visible and then came to nothing, without the store failing.
+    taken_back: AtomicU64,
     poisoned: AtomicBool,
 }
 
@@ -109,6 +114,7 @@ impl Committer {
             changed: Condvar::new(),
             published: AtomicU64::new(rev),
             flight: AtomicU64::new(0),
+            taken_back: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
         }
     }
@@ -176,6 +182,10 @@ impl Committer {
                 (surroundings.invalidate)(&touched);
                 self.published.store(*rev, Ordering::Release);
             }
+            if matches!(result, Err(RawError::TakenBack)) {
+                // Before the flight is over: who has waited for its end must know how it ended.
+                self.taken_back.fetch_add(1, Ordering::AcqRel);
+            }
             self.flight.fetch_add(1, Ordering::AcqRel);
             match result {
                 Ok(_) => {
@@ -198,7 +208,7 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    if !matches!(error, RawError::Full | RawError::TooLarge) {
+                    if !matches!(error, RawError::Full | RawError::TakenBack | RawError::TooLarge) {
                         self.poison();
                     }
                     return settle_all(&members, &error.into());
@@ -207,23 +217,33 @@ impl Committer {
         }
     }
 
+    /// What a reader notes before it begins, for [`Self::settle`].
+    pub(crate) fn taken_back(&self) -> u64 {
+        self.taken_back.load(Ordering::Acquire)
+    }
+
     /// Returns when everything read so far is on disk: `latest` is the newest revision among it, and `absent` says that
-    /// something was not there, or was one of many.
-    pub(crate) fn settle(&self, latest: Rev, absent: bool) -> Result<(), KmsError> {
+    /// something was not there, or was one of many. A conflict if a batch was taken back since `taken_back` was noted: what
+    /// was read may have been of it.
+    pub(crate) fn settle(&self, latest: Rev, absent: bool, taken_back: u64) -> Result<(), CommitError> {
         let flight = self.flight.load(Ordering::Acquire);
         let on_disk = || {
             self.published.load(Ordering::Acquire) >= latest
                 && !(absent && flight % 2 == 1 && self.flight.load(Ordering::Acquire) == flight)
         };
+        let stands = || {
+            self.check().map_err(CommitError::Failed)?;
+            if self.taken_back() == taken_back { Ok(()) } else { Err(CommitError::Conflict) }
+        };
         if on_disk() {
-            return self.check();
+            return stands();
         }
         let mut queue = self.queue.lock();
         while !on_disk() {
-            self.check()?;
+            stands()?;
             self.changed.wait(&mut queue);
         }
-        self.check()
+        stands()
     }
 
     /// The totals, as of the last commit that is published.

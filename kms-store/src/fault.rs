@@ -37,8 +37,8 @@ pub enum SyncFault {
     /// The power is cut: the commit returns [`RawError::Poisoned`], the batch is not on disk, and nothing that this
     /// handle does later reaches it.
     Freeze,
-    /// No space is left: the commit returns [`RawError::Full`] and the batch vanishes, for readers too. Every later
-    /// commit is refused in the same way, without a sync, until [`FaultDisk::make_space`].
+    /// No space is left: the commit returns [`RawError::TakenBack`] and the batch vanishes, for readers too. Every later
+    /// commit is refused with [`RawError::Full`], without a sync, until [`FaultDisk::make_space`].
     Full,
 }
 
@@ -299,7 +299,7 @@ impl FaultKv {
                 // Before the batch, all that was visible was durable: commits are made one after another.
                 let durable = self.powered()?.durable.clone();
                 *self.visible.write() = durable;
-                Err(RawError::Full)
+                Err(RawError::TakenBack)
             }
         }
     }
@@ -350,7 +350,7 @@ impl RawKv for FaultKv {
         }
         let mut next = self.next.lock();
         let result = self.try_commit(batch, &mut next);
-        if !matches!(result, Ok(_) | Err(RawError::Conflict(_) | RawError::Full)) {
+        if !matches!(result, Ok(_) | Err(RawError::Conflict(_) | RawError::Full | RawError::TakenBack)) {
             self.poisoned.store(true, Ordering::Release);
         }
         result

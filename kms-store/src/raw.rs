@@ -136,8 +136,13 @@ pub enum RawError {
     Foreign(String),
     /// The store is ours, but damaged.
     Corrupt(String),
-    /// No space is left; nothing was written.
+    /// No space is left; nothing was written, and nobody has seen anything of it.
     Full,
+    /// No space is left; nothing is written, but readers may have seen the batch before that was found out. What they see
+    /// now is what was before.
+    TakenBack,
+    /// This process is a forked child, and what the backend needs has stayed with its parent.
+    Forked,
     /// An earlier failure left it unknown what is on disk: this handle answers nothing any more.
     Poisoned,
     /// A key or value above [`Caps`].
@@ -153,7 +158,8 @@ impl fmt::Display for RawError {
             Self::Locked => f.write_str("the store is open elsewhere"),
             Self::Foreign(what) => write!(f, "not a store of this engine: {what}"),
             Self::Corrupt(what) => write!(f, "the store is damaged: {what}"),
-            Self::Full => f.write_str("no space is left for the store"),
+            Self::Full | Self::TakenBack => f.write_str("no space is left for the store"),
+            Self::Forked => f.write_str("its threads have stayed with the parent process"),
             Self::Poisoned => f.write_str("the store failed earlier and must be reopened"),
             Self::TooLarge => f.write_str("a record is too large for this store"),
             Self::Io(error) => write!(f, "the store cannot be read or written: {error}"),
@@ -209,9 +215,8 @@ pub trait RawKv: Send + Sync + fmt::Debug {
     /// any commit it waits for those under way, so that what it found to hold is on disk.
     ///
     /// # Errors
-    /// [`RawError::Conflict`], [`RawError::Full`] and [`RawError::TooLarge`] leave the store as it was and usable;
-    /// readers may have seen a batch that ends in `Full` while it was tried. After any other error the batch may or may
-    /// not be on disk, and the handle is poisoned.
+    /// [`RawError::Conflict`], [`RawError::Full`], [`RawError::TakenBack`] and [`RawError::TooLarge`] leave the store as it
+    /// was and usable. After any other error the batch may or may not be on disk, and the handle is poisoned.
     fn commit(&self, batch: &Batch) -> Result<Rev, RawError>;
 
     /// What this backend can do.

@@ -12,7 +12,7 @@ use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 
 use crate::codec::{Owner, Record};
-use crate::commit::Committer;
+use crate::commit::{CommitError, Committer};
 use crate::keys::{self, NameHash};
 use crate::raw::{Direction, Expect, RawKv, Rev};
 use crate::seal::{Front, RecordType, Sealer};
@@ -41,6 +41,8 @@ pub struct Reader<'s> {
     latest: Cell<Rev>,
     /// Something was not there, or was one of many: its revision says nothing about a removal that is under way.
     absent: Cell<bool>,
+    /// How many batches had been taken back when this began to read.
+    taken_back: u64,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -68,15 +70,24 @@ impl<'s> Reader<'s> {
             totals: Cell::new(None),
             latest: Cell::new(0),
             absent: Cell::new(false),
+            taken_back: committer.taken_back(),
         }
     }
 
     /// Returns when everything that was read is on disk, so that it may be acted on.
     ///
     /// # Errors
+    /// [`CommitError::Conflict`] if some of it may have come to nothing: read again, through a new reader. Otherwise
     /// `KMS_STORE_POISONED`.
-    pub fn settle(&self) -> Result<(), KmsError> {
-        self.committer.settle(self.latest.get(), self.absent.get())
+    pub fn settle(&self) -> Result<(), CommitError> {
+        self.committer.settle(self.latest.get(), self.absent.get(), self.taken_back)
+    }
+
+    /// Whether records came or went since the totals were read, so that totals and lists may be of two instants. What
+    /// writes need not ask: its commit is checked against the totals that it has read.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.totals.get().is_some_and(|read| read != self.committer.totals())
     }
 
     /// Whom the store belongs to.

@@ -227,7 +227,11 @@ impl StoreDir {
 
     /// Gives the space set aside back.
     pub(crate) fn release_reserve(&self) -> io::Result<()> {
-        match fs::remove_file(self.path.join(RESERVE)) {
+        let path = self.path.join(RESERVE);
+        // A child that was forked while the file was being filled has it open, and keeps the blocks of a file without a
+        // name for as long as it lives.
+        let emptied = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(0));
+        match emptied.and_then(|()| fs::remove_file(&path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

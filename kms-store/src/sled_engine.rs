@@ -5,9 +5,12 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kms_secmem::descriptor::ForeignLock;
+use kms_secmem::fork;
 use sled::Db;
 
 use crate::raw::{RawError, Rev};
@@ -17,25 +20,56 @@ use crate::sled_dir::{StoreDir, is_full};
 pub(crate) const LATEST: &[u8] = &[0];
 /// How long to wait for the last threads of a closed sled to let go of its file. They need microseconds to milliseconds.
 const RELEASE: Duration = Duration::from_secs(5);
+/// How often to look whether they have.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// The fork generation of the process that has sled's threads, plus one; zero before there are any.
+static THREADS: AtomicU32 = AtomicU32::new(0);
+
+/// Must be called before sled is started. All databases of a process share sled's threads, which it starts once and for
+/// all. A forked child has the note that they run, but not the threads, and would wait for them for ever.
+pub(crate) fn claim_threads() -> Result<(), RawError> {
+    let mine = fork::generation() + 1;
+    match THREADS.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed) {
+        Err(theirs) if theirs != mine => Err(RawError::Forked),
+        _ => Ok(()),
+    }
+}
 
 /// A sled whose panics stay inside; none once it is stopped.
-pub(crate) struct Engine(Option<Db>);
+pub(crate) struct Engine {
+    db: Option<Db>,
+    /// The lock that sled has on its file. A child that was forked meanwhile has it too, until it is released.
+    lock: Option<ForeignLock>,
+}
 
 impl Engine {
     pub(crate) fn call<T>(&self, call: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, Failure> {
-        let db = self.0.as_ref().ok_or(Failure::Stopped)?;
+        let db = self.db.as_ref().ok_or(Failure::Stopped)?;
         guarded(|| call(db))
     }
 
     /// Closes sled. It flushes once more on its way out, which is needless after commits and hopeless after errors.
     pub(crate) fn stop(&mut self) {
-        let db = self.0.take();
+        let db = self.db.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+        let Some(lock) = self.lock.take() else { return };
+        // The last of its threads may take a moment to let go of the file, and until then they may write to it.
+        let deadline = Instant::now() + RELEASE;
+        while lock.is_held_by_them().unwrap_or(true) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        // If that fails the lock goes when the last descriptor does.
+        let _ = lock.release();
     }
 
     /// Leaves sled as it is, for ever.
     pub(crate) fn abandon(&mut self) {
-        let _ = ManuallyDrop::new(self.0.take());
+        let _ = ManuallyDrop::new(self.db.take());
+        self.lock = None;
     }
 }
 
@@ -134,7 +168,9 @@ pub(crate) fn start(dir: &StoreDir, database: &File, cache_capacity: u64) -> Res
     wait_for_release(database)?;
     dir.discard_unfinished().map_err(Failure::Io)?;
     let config = sled::Config::new().path(dir.path()).cache_capacity(cache_capacity.max(1 << 20)).flush_every_ms(None);
-    let engine = Engine(Some(guarded(|| config.open())?));
+    let db = guarded(|| config.open())?;
+    let mut engine = Engine { db: Some(db), lock: None };
+    engine.lock = ForeignLock::find(database).map_err(Failure::Io)?;
     let Some(record) = engine.call(|db| db.get(LATEST))? else {
         return Ok((engine, None));
     };
@@ -151,7 +187,7 @@ fn wait_for_release(database: &File) -> Result<(), Failure> {
     loop {
         match database.try_lock() {
             Ok(()) => return database.unlock().map_err(Failure::Io),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
             Err(TryLockError::WouldBlock) => return Err(Failure::Locked),
             Err(TryLockError::Error(error)) => return Err(Failure::Io(error)),
         }

@@ -32,12 +32,12 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use sled::{Db, IVec};
 
 use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored, Write, scan_bounds};
 use crate::sled_dir::{State, StoreDir, from_io, is_full};
-use crate::sled_engine::{Engine, Failure, LATEST, start, start_with_reserve};
+use crate::sled_engine::{Engine, Failure, LATEST, claim_threads, start, start_with_reserve};
 
 /// Stands before every key of the caller.
 const USER: u8 = 1;
@@ -101,9 +101,11 @@ impl SledKv {
     /// - [`RawError::Foreign`]: there is a file, a directory that was filled by others, or a store of another format.
     /// - [`RawError::Corrupt`]: it is a store of ours, but cannot be read, or has less in it than it had.
     /// - [`RawError::Full`]: there is no space for a new store, or not even the reserve sufficed to recover an old one.
+    /// - [`RawError::Forked`]: this process was forked from one that has opened such a store, this one or another.
     /// - [`RawError::Io`]: the operating system refused.
     pub fn open(path: &Path, options: SledOptions) -> Result<Self, RawError> {
         let (dir, state) = StoreDir::enter(path)?;
+        claim_threads()?;
         let mut database = dir.open_database(state)?;
         let mut started = start_with_reserve(&dir, &database, options.cache_capacity);
         if state == State::New && matches!(started, Err(RawError::Corrupt(_))) {
@@ -217,7 +219,7 @@ impl SledKv {
             Err(Failure::Full(_)) => {
                 // Whether the batch is on disk must be known now: later the caller could not be told.
                 let found = self.restart(writer).map_err(Failure::into_error)?;
-                if found == rev { Ok(rev) } else { Err(RawError::Full) }
+                if found == rev { Ok(rev) } else { Err(RawError::TakenBack) }
             }
             Err(failure) => Err(failure.into_error()),
         }
@@ -239,8 +241,13 @@ impl SledKv {
     /// Applies a batch and brings it to disk.
     fn write(&self, batch: &Batch, rev: Rev) -> Result<(), Failure> {
         let keys: Vec<Vec<u8>> = batch.writes.iter().map(|write| user_key(write.key())).collect();
-        self.engine.write().call(|db| db.apply_batch(encode(batch, rev)))?;
-        let engine = self.engine.read();
+        let mut engine = self.engine.write();
+        if let Err(failure) = engine.call(|db| db.apply_batch(encode(batch, rev))) {
+            // Half of the batch may be in the tree, where nobody is to read it.
+            engine.stop();
+            return Err(failure);
+        }
+        let engine = RwLockWriteGuard::downgrade(engine);
         // sled splits and merges pages when next it comes by, and that may be a read. Looking up what was written does it
         // now, as part of the commit, so that reads find nothing to write.
         engine.call(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))?;
@@ -331,7 +338,7 @@ impl RawKv for SledKv {
         let mut writer = self.writer.lock();
         self.usable()?;
         let result = self.try_commit(&mut writer, batch);
-        if !matches!(result, Ok(_) | Err(RawError::Conflict(_) | RawError::Full)) {
+        if !matches!(result, Ok(_) | Err(RawError::Conflict(_) | RawError::Full | RawError::TakenBack)) {
             self.poison();
         }
         result

@@ -313,7 +313,11 @@ impl From<RawError> for KmsError {
             RawError::Locked => ErrorCode::StoreLocked.into(),
             RawError::Foreign(what) => Self::with_detail(ErrorCode::StoreForeign, what),
             RawError::Corrupt(what) => Self::with_detail(ErrorCode::StoreCorrupt, what),
-            RawError::Full => ErrorCode::StoreFull.into(),
+            RawError::Full | RawError::TakenBack => ErrorCode::StoreFull.into(),
+            RawError::Forked => {
+                let why = "a forked child cannot open a store of this kind after its parent has";
+                Self::with_detail(ErrorCode::Forked, why)
+            }
             RawError::Poisoned => ErrorCode::StorePoisoned.into(),
             RawError::Io(error) => Self::with_detail(ErrorCode::StoreIo, error.to_string()),
             RawError::Conflict(_) | RawError::TooLarge => ErrorCode::InternalFailure.into(),

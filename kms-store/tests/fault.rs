@@ -84,9 +84,10 @@ fn a_full_disk_is_readable_and_works_again_with_space() {
     let kv = FaultKv::new();
     let before = put(&kv, b"a", b"1").unwrap();
     kv.disk().at_next_sync(SyncFault::Full);
+    assert!(matches!(put(&kv, b"a", b"2"), Err(RawError::TakenBack)));
     for _ in 0..3 {
-        assert!(matches!(put(&kv, b"a", b"2"), Err(RawError::Full)));
         assert_eq!(value(&kv, b"a").unwrap(), b"1");
+        assert!(matches!(put(&kv, b"a", b"2"), Err(RawError::Full)));
     }
     assert_eq!(kv.disk().syncs(), 2, "a disk known to be full is not tried again");
     assert_eq!(kv.commit(&Batch::default()).unwrap(), before, "checking takes no space");
@@ -108,7 +109,7 @@ fn the_revision_of_a_batch_that_did_not_fit_is_not_used_again() {
         assert!(gate.wait(LONG));
         let seen = kv.get(b"a").unwrap().unwrap().rev;
         drop(gate);
-        assert!(matches!(writer.join().unwrap(), Err(RawError::Full)));
+        assert!(matches!(writer.join().unwrap(), Err(RawError::TakenBack)));
         seen
     });
     assert_eq!(value(&kv, b"a"), None);

@@ -1,71 +1,20 @@
 //! A full disk: commits fail with [`RawError::Full`], nothing that was acknowledged is lost, reading goes on, and commits
 //! go on once there is space.
 //!
-//! The disk is a small tmpfs, which takes the right to mount one: run these tests as root, or in a container of your own
-//! (`unshare --user --map-root-user --mount`). Without that right they fail rather than pass untested.
+//! The disk is a small tmpfs; see [`SmallDisk`] for what that takes.
+
+mod small_disk;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs::File;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use kms_store::raw::{Batch, Direction, Expect, RawError, RawKv, Rev, Write};
 use kms_store::sled_kv::{SledKv, SledOptions};
-use tempfile::TempDir;
 
-/// A file system of a few mebibytes, unmounted when dropped.
-struct SmallDisk {
-    mount: TempDir,
-}
-
-impl SmallDisk {
-    fn new(kibibytes: u32) -> Self {
-        let mount = tempfile::tempdir().unwrap();
-        let size = format!("size={kibibytes}k,mode=0700");
-        let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(mount.path())
-            .output()
-            .expect("the program `mount` is needed to test a full disk");
-        assert!(
-            output.status.success(),
-            "cannot mount a tmpfs, which it takes to test a full disk: run this test as root, or under \
-             `unshare --user --map-root-user --mount`. mount says: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Self { mount }
-    }
-
-    fn store(&self) -> PathBuf {
-        self.mount.path().join("store")
-    }
-
-    /// Fills what is left with a file of somebody else, except for `left` bytes.
-    fn fill_except(&self, left: u64) -> PathBuf {
-        let path = self.mount.path().join("somebody-else's");
-        let mut file = File::options().create(true).append(true).open(&path).unwrap();
-        let full = loop {
-            if let Err(error) = file.write_all(&[1; 4096]) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), ErrorKind::StorageFull);
-        let length = file.metadata().unwrap().len();
-        file.set_len(length.saturating_sub(left)).unwrap();
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, so that a failed test that still has files open leaves no mount behind.
-        let unmounted = Command::new("umount").arg("--lazy").arg(self.mount.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "cannot unmount {:?}", self.mount.path());
-    }
-}
+use small_disk::SmallDisk;
 
 /// What was acknowledged: the value and the revision under each key.
 #[derive(Default)]
@@ -82,7 +31,7 @@ impl Acknowledged {
         loop {
             match self.commit(kv, count, size) {
                 Ok(()) => assert!(self.commits < 100_000, "the disk does not fill"),
-                Err(RawError::Full) => return self.commits - before,
+                Err(RawError::Full | RawError::TakenBack) => return self.commits - before,
                 Err(other) => panic!("after {} commits: {other:?}", self.commits),
             }
         }
@@ -127,7 +76,7 @@ fn put(kv: &SledKv, key: &[u8]) -> Result<Rev, RawError> {
 
 #[track_caller]
 fn assert_full(result: Result<Rev, RawError>) {
-    assert!(matches!(result, Err(RawError::Full)), "{result:?}");
+    assert!(matches!(result, Err(RawError::Full | RawError::TakenBack)), "{result:?}");
 }
 
 #[test]
@@ -137,7 +86,7 @@ fn a_full_disk_loses_nothing_and_reading_goes_on() {
         [(1, 100), (1, 4000), (3, 400), (10, 1000), (40, 2000), (200, 3000)].into_iter().enumerate()
     {
         let disk = SmallDisk::new(16 * 1024);
-        let kv = open(&disk.store()).unwrap();
+        let kv = open(&disk.path().join("store")).unwrap();
         let mut acknowledged = Acknowledged::default();
         acknowledged.commit(&kv, count, size).unwrap();
         let filler = disk.fill_except((1 << 20) * (3 + round as u64 / 2) + 4096 * round as u64);
@@ -153,11 +102,11 @@ fn a_full_disk_loses_nothing_and_reading_goes_on() {
         acknowledged.assert_is_all_of(&kv);
 
         // Space is made: the same handle goes on, and nothing that failed comes back.
-        fs::remove_file(&filler).unwrap();
+        filler.remove();
         acknowledged.commit(&kv, count, size).unwrap();
         acknowledged.assert_is_all_of(&kv);
         drop(kv);
-        let kv = open(&disk.store()).unwrap();
+        let kv = open(&disk.path().join("store")).unwrap();
         acknowledged.assert_is_all_of(&kv);
         acknowledged.commit(&kv, count, size).unwrap();
     }
@@ -167,7 +116,7 @@ fn a_full_disk_loses_nothing_and_reading_goes_on() {
 #[test]
 fn a_disk_that_fills_again_and_again_loses_nothing() {
     let disk = SmallDisk::new(64 * 1024);
-    let mut kv = open(&disk.store()).unwrap();
+    let mut kv = open(&disk.path().join("store")).unwrap();
     let mut acknowledged = Acknowledged::default();
     for round in 0..6_u64 {
         let filler = disk.fill_except((4 << 20) + 37 * 4096 * round);
@@ -175,22 +124,22 @@ fn a_disk_that_fills_again_and_again_loses_nothing() {
         acknowledged.assert_is_all_of(&kv);
         if round % 2 == 0 {
             drop(kv);
-            kv = open(&disk.store()).unwrap();
+            kv = open(&disk.path().join("store")).unwrap();
             acknowledged.assert_is_all_of(&kv);
             acknowledged.commit_until_full(&kv, 5, 1500);
         }
-        fs::remove_file(&filler).unwrap();
+        filler.remove();
         acknowledged.commit(&kv, 5, 1500).unwrap();
     }
     drop(kv);
-    acknowledged.assert_is_all_of(&open(&disk.store()).unwrap());
+    acknowledged.assert_is_all_of(&open(&disk.path().join("store")).unwrap());
 }
 
 /// Readers go on through all of it; at most they wait.
 #[test]
 fn readers_do_not_notice_that_the_disk_is_full() {
     let disk = SmallDisk::new(16 * 1024);
-    let kv = open(&disk.store()).unwrap();
+    let kv = open(&disk.path().join("store")).unwrap();
     let mut acknowledged = Acknowledged::default();
     for _ in 0..50 {
         acknowledged.commit(&kv, 10, 1000).unwrap();
@@ -226,7 +175,7 @@ fn readers_do_not_notice_that_the_disk_is_full() {
 #[test]
 fn a_store_on_a_disk_without_a_free_block_is_not_harmed_by_opening_it() {
     let disk = SmallDisk::new(16 * 1024);
-    let kv = open(&disk.store()).unwrap();
+    let kv = open(&disk.path().join("store")).unwrap();
     let mut acknowledged = Acknowledged::default();
     acknowledged.commit(&kv, 10, 1000).unwrap();
     let filler = disk.fill_except(4 << 20);
@@ -236,7 +185,7 @@ fn a_store_on_a_disk_without_a_free_block_is_not_harmed_by_opening_it() {
     assert_full(put(&kv, b"more"));
     drop(kv);
     for _ in 0..3 {
-        match open(&disk.store()) {
+        match open(&disk.path().join("store")) {
             Ok(kv) => {
                 acknowledged.assert_is_all_of(&kv);
                 assert_full(put(&kv, b"more"));
@@ -245,8 +194,8 @@ fn a_store_on_a_disk_without_a_free_block_is_not_harmed_by_opening_it() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    fs::remove_file(&filler).unwrap();
-    let kv = open(&disk.store()).unwrap();
+    filler.remove();
+    let kv = open(&disk.path().join("store")).unwrap();
     acknowledged.assert_is_all_of(&kv);
     acknowledged.commit(&kv, 10, 1000).unwrap();
 }
@@ -256,11 +205,29 @@ fn a_store_that_does_not_fit_is_not_made() {
     let disk = SmallDisk::new(2048);
     let filler = disk.fill_except(4096);
     for _ in 0..2 {
-        assert!(matches!(open(&disk.store()), Err(RawError::Full)));
+        assert!(matches!(open(&disk.path().join("store")), Err(RawError::Full)));
     }
-    fs::remove_file(&filler).unwrap();
+    filler.remove();
     // There is space for the store now, but not for its reserve, without which it takes no commits.
-    let kv = open(&disk.store()).unwrap();
-    assert!(matches!(put(&kv, b"a"), Err(RawError::Full)));
+    let kv = open(&disk.path().join("store")).unwrap();
+    assert_full(put(&kv, b"a"));
     assert_eq!(kv.get(b"a").unwrap(), None);
+}
+
+/// A child that was forked while space was being set aside has that file open for as long as it lives. The space is had
+/// again all the same.
+#[test]
+fn a_child_does_not_keep_the_space_that_was_set_aside() {
+    let disk = SmallDisk::new(16 * 1024);
+    let kv = open(&disk.path().join("store")).unwrap();
+    let mut acknowledged = Acknowledged::default();
+    acknowledged.commit(&kv, 10, 1000).unwrap();
+    let _inherited = File::open(disk.path().join("store/KMS-STORE.reserve")).unwrap();
+    // Less than what is set aside would need to grow, so that it is sled that meets the end of the disk.
+    let filler = disk.fill_except(64 << 10);
+    assert!(acknowledged.commit_until_full(&kv, 1, 3000) > 0);
+    acknowledged.assert_is_all_of(&kv);
+    filler.remove();
+    acknowledged.commit(&kv, 10, 1000).unwrap();
+    acknowledged.assert_is_all_of(&kv);
 }

@@ -466,3 +466,55 @@ fn damage_to_the_small_files_is_corrupt_or_intact() {
         outcomes.judge(&bad, &expected, &format!("{name} removed"));
     }
 }
+
+/// A child that was forked while the store was open, and lives on, has copies of all descriptors; the locks are its
+/// parent's all the same.
+#[test]
+fn a_child_that_lives_on_does_not_keep_the_store_locked() {
+    let temp = tempfile::tempdir().unwrap();
+    let kv = open(temp.path()).unwrap();
+    put(&kv, b"a", b"1");
+    let (mut waiting, mut end) = std::io::pipe().unwrap();
+    let child = fork(|| matches!(waiting.read(&mut [0]), Ok(1)));
+    drop(kv);
+    let reopened = open(temp.path()).map(|kv| everything(&kv).unwrap().len());
+    end.write_all(&[0]).unwrap();
+    assert!(ended_well(child));
+    assert_eq!(reopened.unwrap(), 1);
+}
+
+/// sled's threads are not in the child. It must be told so instead of waiting for them.
+#[test]
+fn a_child_of_a_process_with_a_store_opens_none() {
+    let temp = tempfile::tempdir().unwrap();
+    let (first, second) = (temp.path().join("first"), temp.path().join("second"));
+    let kv = open(&first).unwrap();
+    let child =
+        fork(|| matches!(open(&second), Err(RawError::Forked)) && matches!(open(&first), Err(RawError::Locked)));
+    assert!(ended_well(child));
+    put(&kv, b"a", b"1");
+    drop(kv);
+    drop(open(&second).unwrap());
+}
+
+/// Forks. The child does this, which must be little, since the threads of the harness are not there; it is given a minute.
+fn fork(child: impl FnOnce() -> bool) -> libc::pid_t {
+    // SAFETY: the child leaves by _exit, and so runs nothing of its parent's afterwards.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // SAFETY: touches no memory.
+        unsafe { libc::alarm(60) };
+        let code = i32::from(!child());
+        // SAFETY: ends this process.
+        unsafe { libc::_exit(code) };
+    }
+    pid
+}
+
+fn ended_well(child: libc::pid_t) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` is ours; `child` is our child and is waited for once.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    status == 0
+}
