@@ -80,18 +80,18 @@ impl Clock {
         latest.fetch_max(time.unix(), Ordering::Relaxed);
     }
 
-    /// Moves a manual clock ahead, by 0 seconds or more, and tells the new time.
+    /// What a manual clock would show `seconds` later. It moves by [`Clock::at_least`], once the store knows of it: a time that
+    /// was shown and then forgotten would bring back keys that were gone.
     ///
     /// # Errors
     /// `KMS_CLOCK_NOT_MANUAL` for the system's clock. `InvalidParameter`, naming `seconds`, for a negative number and
-    /// for one that leads past the year 9999; the clock then stays.
-    pub fn advance(&self, seconds: i64) -> Result<Timestamp, KmsError> {
+    /// for one that leads past the year 9999.
+    pub fn ahead(&self, seconds: i64) -> Result<Timestamp, KmsError> {
         let Source::Manual(clock) = &self.0 else { return Err(ErrorCode::ClockNotManual.into()) };
-        let invalid = || KmsError::invalid("seconds");
-        let seconds = u64::try_from(seconds).map_err(|_| invalid())?;
-        let moved = |now: u64| now.checked_add(seconds).filter(|then| *then <= Timestamp::MAX.unix());
-        let before = clock.fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved).map_err(|_| invalid())?;
-        Ok(Timestamp::from_unix(before + seconds))
+        let seconds = u64::try_from(seconds).ok();
+        let then = seconds.and_then(|seconds| clock.load(Ordering::Relaxed).checked_add(seconds));
+        let then = then.filter(|then| *then <= Timestamp::MAX.unix()).ok_or_else(|| KmsError::invalid("seconds"))?;
+        Ok(Timestamp::from_unix(then))
     }
 
     /// The latest DeleteDate whose key material may be destroyed now; `None` while none may. See the
@@ -220,27 +220,27 @@ mod tests {
     #[test]
     fn a_manual_clock_moves_when_told_and_never_back() {
         let clock = Clock::new(ClockSetting::Manual(at(START)));
-        assert_eq!(clock.now(), at(START));
-        assert_eq!(clock.advance(0), Ok(at(START)));
-        assert_eq!(clock.advance(5), Ok(at(START + 5)));
+        assert_eq!(clock.ahead(0), Ok(at(START)));
+        assert_eq!(clock.ahead(5), Ok(at(START + 5)));
+        assert_eq!(clock.now(), at(START), "it was only asked");
+        clock.at_least(at(START + 5));
+        assert_eq!(clock.now(), at(START + 5));
         assert_eq!(clock.destroyable_until(), Some(at(START + 5)));
         for bad in [-1, i64::MIN, i64::MAX, 253_402_300_800 - (START as i64 + 5)] {
-            assert_eq!(clock.advance(bad), Err(KmsError::invalid("seconds")), "{bad}");
-            assert_eq!(clock.now(), at(START + 5));
+            assert_eq!(clock.ahead(bad), Err(KmsError::invalid("seconds")), "{bad}");
         }
         clock.at_least(at(START));
         assert_eq!(clock.now(), at(START + 5));
-        clock.at_least(at(START + DAY));
-        assert_eq!(clock.now(), at(START + DAY));
-        assert_eq!(clock.advance((Timestamp::MAX.unix() - START - DAY) as i64), Ok(Timestamp::MAX));
-        assert_eq!(clock.advance(1), Err(KmsError::invalid("seconds")));
+        assert_eq!(clock.ahead((Timestamp::MAX.unix() - START - 5) as i64), Ok(Timestamp::MAX));
+        clock.at_least(Timestamp::MAX);
+        assert_eq!(clock.ahead(1), Err(KmsError::invalid("seconds")));
     }
 
     #[test]
     fn the_systems_clock_cannot_be_moved_and_tells_the_time() {
         let clock = Clock::new(ClockSetting::System);
-        assert_eq!(clock.advance(1), Err(ErrorCode::ClockNotManual.into()));
-        assert_eq!(clock.advance(-1), Err(ErrorCode::ClockNotManual.into()));
+        assert_eq!(clock.ahead(1), Err(ErrorCode::ClockNotManual.into()));
+        assert_eq!(clock.ahead(-1), Err(ErrorCode::ClockNotManual.into()));
         assert!(clock.now() >= at(1_700_000_000), "this was written in a later year than 2023");
         assert!(clock.now().unix().abs_diff(wall().unix()) <= 1);
         assert_eq!(clock.destroyable_until(), None);

@@ -16,7 +16,7 @@ use kms_store::mem_kv::MemKv;
 use kms_store::raw::RawKv;
 use kms_store::sled_kv::{SledKv, SledOptions};
 use kms_store::{CommitError, Owner, Reader, Store, Touched};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use crate::cache::Cache;
@@ -29,6 +29,9 @@ use crate::view::CachedView;
 
 /// How often a plan is made again because something it had read has changed; more than any fair contention needs.
 const ATTEMPTS: usize = 10_000;
+/// How often an answer is made again because records came or went meanwhile. Behind that it stands as it is: a list of a
+/// million keys beside a busy writer has no instant of its own.
+const STEADY_ATTEMPTS: usize = 3;
 
 /// The answer to [`Engine::call`].
 pub struct Answer {
@@ -43,6 +46,8 @@ pub struct Engine {
     store: Store,
     cache: Cache,
     clock: Clock,
+    /// Held while a manual clock is turned on.
+    advancing: Mutex<()>,
     entropy: Entropy,
     settings: Settings,
     /// The account's status, as of the last commit that set it.
@@ -137,6 +142,7 @@ impl Engine {
             store,
             cache: Cache::new(config.cache),
             clock,
+            advancing: Mutex::new(()),
             entropy,
             settings: config.settings,
             status: RwLock::new(status),
@@ -168,11 +174,14 @@ impl Engine {
     fn answer(&self, action: &str, params_json: &str) -> Result<Zeroizing<String>, KmsError> {
         self.check()?;
         let params = json::params(params_json)?;
-        let action = Action::parse(action);
+        let name = action;
+        let action = Action::parse(name);
         if !action.is_some_and(Action::any_account_status) {
             self.check_account()?;
         }
-        let action = action.ok_or(ErrorCode::UnsupportedOperation)?;
+        let unknown =
+            || if name.is_empty() { KmsError::missing("Action") } else { ErrorCode::UnsupportedOperation.into() };
+        let action = action.ok_or_else(unknown)?;
         if action.uses_keys_only() {
             let outcome = self.on_cache(|ctx| action.plan(&params, ctx))?;
             debug_assert!(outcome.changes.is_empty(), "{}: it only uses keys", action.as_str());
@@ -183,7 +192,7 @@ impl Engine {
 
     /// Plans, commits and, on conflict, plans again.
     fn execute<R>(&self, plan: impl Fn(&mut Ctx<'_>) -> Result<Outcome<R>, KmsError>) -> Result<R, KmsError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
             let reader = self.store.reader();
             let mut rng = &self.entropy;
@@ -192,6 +201,7 @@ impl Engine {
                 Ok(outcome) if !outcome.changes.is_empty() => outcome,
                 // An answer, a refusal too, rests on what was read.
                 other => match reader.settle() {
+                    Ok(()) if reader.is_torn() && attempt < STEADY_ATTEMPTS => continue,
                     Ok(()) => return other.map(|outcome| outcome.reply),
                     Err(CommitError::Conflict) => continue,
                     Err(CommitError::Failed(error)) => return Err(error),
@@ -231,15 +241,14 @@ impl Engine {
         service::check_account(*self.status.read())
     }
 
-    fn key_ref<'k>(&self, text: &'k str, name: &'static str) -> Result<KeyRef<'k>, KmsError> {
-        if text.is_empty() { Err(KmsError::missing(name)) } else { Ok(KeyRef::parse(text, &self.settings)) }
+    /// The first checks of every call (OP-10): before its parameters are looked at.
+    fn admit(&self) -> Result<(), KmsError> {
+        self.check()?;
+        self.check_account()
     }
 
-    /// The typed functions: as an action would, but without its parameters.
-    fn crypt<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
-        self.check()?;
-        self.check_account()?;
-        self.on_cache(operation)
+    fn key_ref<'k>(&self, text: &'k str, name: &'static str) -> Result<KeyRef<'k>, KmsError> {
+        if text.is_empty() { Err(KmsError::missing(name)) } else { Ok(KeyRef::parse(text, &self.settings)) }
     }
 
     /// Runs an operation that writes nothing, and reads through the cache.
@@ -262,11 +271,12 @@ impl Engine {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        let context = parse_context(context_json, "EncryptionContext")?;
+        self.admit()?;
         let key = self.key_ref(key_id, "KeyId")?;
+        let context = parse_context(context_json, "EncryptionContext")?;
         let out = front(out, plaintext.len() + blob::OVERHEAD)?;
         let len = out.len();
-        self.crypt(|ctx| crypt::encrypt(&key, PayloadKind::Bytes, plaintext, &context, out, ctx))?;
+        self.on_cache(|ctx| crypt::encrypt(&key, PayloadKind::Bytes, plaintext, &context, out, ctx))?;
         Ok(len)
     }
 
@@ -276,8 +286,9 @@ impl Engine {
     /// # Errors
     /// Those of Decrypt, and `KMS_BUFFER_TOO_SMALL`.
     pub fn decrypt(&self, blob: &[u8], context_json: &str, out: &mut [u8]) -> Result<usize, KmsError> {
+        self.admit()?;
         let context = parse_context(context_json, "EncryptionContext")?;
-        self.crypt(|ctx| crypt::decrypt(blob, &context, out, ctx)).map(|opened| opened.len)
+        self.on_cache(|ctx| crypt::decrypt(blob, &context, out, ctx)).map(|opened| opened.len)
     }
 
     /// Fills `data_key` (1 to 1024 bytes) with a new data key and puts its blob at the front of `out`; returns the blob's
@@ -307,6 +318,8 @@ impl Engine {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
+        self.admit()?;
+        self.key_ref(key_id, "KeyId")?;
         let mut data_key = Zeroizing::new([0; datakey::MAX_LEN]);
         let data_key = data_key.get_mut(..number_of_bytes).ok_or_else(|| KmsError::invalid("NumberOfBytes"))?;
         self.data_key(Gate::GenerateDataKeyWithoutPlaintext, key_id, data_key, context_json, out)
@@ -320,11 +333,12 @@ impl Engine {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        let context = parse_context(context_json, "EncryptionContext")?;
+        self.admit()?;
         let key = self.key_ref(key_id, "KeyId")?;
+        let context = parse_context(context_json, "EncryptionContext")?;
         let out = front(out, data_key.len() + blob::OVERHEAD)?;
         let len = out.len();
-        self.crypt(|ctx| datakey::generate(&key, gate, data_key, &context, out, ctx))?;
+        self.on_cache(|ctx| datakey::generate(&key, gate, data_key, &context, out, ctx))?;
         Ok(len)
     }
 
@@ -341,23 +355,29 @@ impl Engine {
         destination_context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
+        self.admit()?;
+        let key = self.key_ref(destination_key_id, "DestinationKeyId")?;
         let source = parse_context(source_context_json, "SourceEncryptionContext")?;
         let destination = parse_context(destination_context_json, "DestinationEncryptionContext")?;
-        let key = self.key_ref(destination_key_id, "DestinationKeyId")?;
         let out = front(out, blob.len())?;
-        self.crypt(|ctx| crypt::reencrypt(blob, &source, &key, &destination, out, ctx))?;
+        self.on_cache(|ctx| crypt::reencrypt(blob, &source, &key, &destination, out, ctx))?;
         Ok(blob.len())
     }
 
-    /// Turns a manual clock on, by 0 seconds or more, and records where it stands.
+    /// Turns a manual clock on, by 0 seconds or more, once the store has recorded where it will stand.
     ///
     /// # Errors
     /// `KMS_CLOCK_NOT_MANUAL`, `InvalidParameter` and the store's.
     pub fn advance_clock(&self, seconds: i64) -> Result<(), KmsError> {
         self.check()?;
-        let now = self.clock.advance(seconds)?;
-        match self.commit(&self.store.reader(), Vec::new(), now) {
-            Ok(()) => Ok(()),
+        // One at a time: two that start from one time would move it once.
+        let _turn = self.advancing.lock();
+        let then = self.clock.ahead(seconds)?;
+        match self.commit(&self.store.reader(), Vec::new(), then) {
+            Ok(()) => {
+                self.clock.at_least(then);
+                Ok(())
+            }
             Err(CommitError::Failed(error)) => Err(error),
             // It has read nothing that could have changed.
             Err(CommitError::Conflict) => Err(ErrorCode::InternalFailure.into()),

@@ -171,3 +171,31 @@ fn the_sweep_removes_what_is_due() {
     assert!(call(&engine, "DescribeKey", json!({ "KeyId": kept })).is_ok());
     assert_eq!(call(&engine, "DescribeKey", json!({ "KeyId": due })).unwrap_err().code(), ErrorCode::KeyNotFound);
 }
+
+/// The typed functions check in the same order as the actions (OP-10): the account, then what is required, then its form.
+#[test]
+fn typed_functions_check_in_order() {
+    let config = r#"{"store":"memory:","clock":{"manual":"2030-01-01T00:00:00Z"},"account_status":"NotEnabled"}"#;
+    let closed = Engine::open(Config::parse(config).unwrap()).unwrap();
+    let open = memory();
+    let mut out = [0; 2048];
+    let mut data_key = [0; 32];
+    let mut check = |engine: &Engine, key: &str, context: &str, expected: KmsError| {
+        assert_eq!(engine.encrypt(key, b"x", context, &mut out).unwrap_err(), expected);
+        assert_eq!(engine.generate_data_key(key, &mut data_key, context, &mut out).unwrap_err(), expected);
+        let hidden = engine.generate_data_key_without_plaintext(key, 1025, context, &mut out);
+        assert_eq!(hidden.unwrap_err(), expected);
+        if expected.code() == ErrorCode::KmsServiceNotEnabled {
+            assert_eq!(engine.decrypt(b"", context, &mut out).unwrap_err(), expected);
+            assert_eq!(engine.reencrypt(b"", context, key, context, &mut out).unwrap_err(), expected);
+        }
+    };
+    check(&closed, "", "[]", ErrorCode::KmsServiceNotEnabled.into());
+    check(&open, "", "[]", KmsError::missing("KeyId"));
+}
+
+#[test]
+fn a_call_without_an_action_misses_it() {
+    let absent = memory().call("", "{}").result.unwrap_err();
+    assert_eq!(absent, KmsError::missing("Action"));
+}

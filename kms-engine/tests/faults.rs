@@ -1,6 +1,9 @@
 //! The disk fails, fills up or loses power at each sync in turn. After a restart every call that was acknowledged is there,
 //! and one that failed is there as a whole or not at all.
 
+use std::thread;
+use std::time::Duration;
+
 use kms_core::ErrorCode;
 use kms_engine::{Config, Engine};
 use kms_store::fault::{FaultDisk, ReadFault, SyncFault};
@@ -10,12 +13,17 @@ use serde_json::{Value, json};
 const CALLS: u64 = 12;
 
 fn open(disk: &FaultDisk) -> Result<Engine, kms_core::KmsError> {
+    open_with(disk, json!({}))
+}
+
+fn open_with(disk: &FaultDisk, more: Value) -> Result<Engine, kms_core::KmsError> {
     let root_key = "07".repeat(32);
-    let config = json!({
+    let mut config = json!({
         "store": "memory:",
         "root_key": { "hex": root_key },
         "clock": { "manual": "2030-01-01T00:00:00Z" },
     });
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Engine::open_on(Box::new(disk.reopen()), Config::parse(&config.to_string()).unwrap())
 }
 
@@ -143,4 +151,79 @@ fn a_key_in_use_needs_no_disk() {
     disk.at_next_read(ReadFault::Error);
     uses(&engine).unwrap();
     assert_eq!(call(&engine, "DescribeKey", json!({ "KeyId": key })).unwrap_err(), ErrorCode::StoreIo);
+}
+
+/// A clock that could not record where it goes has not moved: what it made due would come back when the store is reopened.
+#[test]
+fn a_clock_that_cannot_be_recorded_stays() {
+    let disk = FaultDisk::new();
+    let engine = open(&disk).unwrap();
+    let created = call(&engine, "CreateKey", json!({})).unwrap();
+    let key = json!({ "KeyId": created["KeyMetadata"]["KeyId"] });
+    call(&engine, "ScheduleKeyDeletion", json!({ "KeyId": key["KeyId"], "PendingWindowInDays": 7 })).unwrap();
+    disk.at_next_sync(SyncFault::Full);
+    assert_eq!(engine.advance_clock(8 * 86_400).unwrap_err().code(), ErrorCode::StoreFull);
+    call(&engine, "DescribeKey", key.clone()).unwrap();
+    disk.make_space();
+    engine.advance_clock(8 * 86_400).unwrap();
+    assert_eq!(call(&engine, "DescribeKey", key).unwrap_err(), ErrorCode::KeyNotFound);
+}
+
+/// Runs `reader` while what `writer` commits is visible and not yet on disk.
+fn beside<R: Send>(disk: &FaultDisk, writer: impl FnOnce() + Send, reader: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| {
+        let gate = disk.hold_syncs();
+        scope.spawn(writer);
+        assert!(gate.wait(Duration::from_secs(60)), "the writer reaches its sync");
+        let reader = scope.spawn(reader);
+        // It reads now what is not on disk, and then has to wait.
+        thread::sleep(Duration::from_millis(100));
+        drop(gate);
+        reader.join().unwrap()
+    })
+}
+
+/// A list and its total are of one instant, also beside a commit; a key that is being swept counts for no limit.
+#[test]
+fn totals_fit_what_is_listed() {
+    let disk = FaultDisk::new();
+    let engine = open(&disk).unwrap();
+    let create = || call(&engine, "CreateKey", json!({})).unwrap()["KeyMetadata"]["KeyId"].clone();
+    let list = || {
+        let keys = call(&engine, "ListKeys", json!({})).unwrap();
+        assert_eq!(keys["TotalCount"], keys["Keys"]["Key"].as_array().unwrap().len());
+        let aliases = call(&engine, "ListAliases", json!({})).unwrap();
+        assert_eq!(aliases["TotalCount"], aliases["Aliases"]["Alias"].as_array().unwrap().len());
+        (keys["TotalCount"].clone(), aliases["TotalCount"].clone())
+    };
+    let created = beside(&disk, || drop(create()), list);
+    assert_eq!(created, (json!(1), json!(0)));
+
+    let doomed = create();
+    call(&engine, "CreateAlias", json!({ "KeyId": doomed, "AliasName": "alias/a" })).unwrap();
+    call(&engine, "ScheduleKeyDeletion", json!({ "KeyId": doomed, "PendingWindowInDays": 7 })).unwrap();
+    engine.advance_clock(7 * 86_400).unwrap();
+    let swept = beside(&disk, || drop(engine.run_due().unwrap()), list);
+    assert_eq!(swept, (json!(1), json!(0)));
+}
+
+#[test]
+fn a_key_that_is_being_swept_counts_for_no_limit() {
+    let disk = FaultDisk::new();
+    let limits = json!({ "keys": 2, "aliases": 1 });
+    let engine = open_with(&disk, json!({ "limits": limits })).unwrap();
+    let kept = call(&engine, "CreateKey", json!({})).unwrap()["KeyMetadata"]["KeyId"].clone();
+    let doomed = call(&engine, "CreateKey", json!({})).unwrap()["KeyMetadata"]["KeyId"].clone();
+    call(&engine, "CreateAlias", json!({ "KeyId": doomed, "AliasName": "alias/a" })).unwrap();
+    call(&engine, "ScheduleKeyDeletion", json!({ "KeyId": doomed, "PendingWindowInDays": 7 })).unwrap();
+    engine.advance_clock(7 * 86_400).unwrap();
+    beside(
+        &disk,
+        || drop(engine.run_due().unwrap()),
+        || {
+            call(&engine, "CreateKey", json!({})).unwrap();
+            call(&engine, "CreateAlias", json!({ "KeyId": kept, "AliasName": "alias/b" })).unwrap();
+        },
+    );
+    assert_eq!(call(&engine, "CreateKey", json!({})).unwrap_err(), ErrorCode::LimitExceeded);
 }

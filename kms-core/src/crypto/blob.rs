@@ -80,27 +80,26 @@ pub fn seal(
     with_aad(kind.header(), &id, context, |aad| key.seal(nonce, aad, payload, sealed));
 }
 
-/// A blob whose form is good and whose content is not yet believed.
+/// A blob that names a key version; nothing else in it is believed yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Blob<'b> {
     version: KeyVersionId,
-    kind: PayloadKind,
     bytes: &'b [u8],
 }
 
 impl<'b> Blob<'b> {
-    /// Reads the front of a blob.
+    /// Reads the front of a blob. Formats differ behind the version id, and who made the version is known only once it is
+    /// found: a blob of the cloud's is one of an unknown key, not a malformed one.
     ///
     /// # Errors
-    /// [`BadBlob`] when it has not the form of one.
+    /// [`BadBlob`] when it is too short, or names no version.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, BadBlob> {
-        if !(OVERHEAD..=OVERHEAD + MAX_PAYLOAD).contains(&bytes.len()) {
+        if bytes.len() < OVERHEAD {
             return Err(BadBlob);
         }
         let id = std::str::from_utf8(&bytes[..HEADER_AT]).map_err(|_| BadBlob)?;
         let version = KeyVersionId::parse(id).ok_or(BadBlob)?;
-        let kind = PayloadKind::from_header(bytes[HEADER_AT]).ok_or(BadBlob)?;
-        Ok(Self { version, kind, bytes })
+        Ok(Self { version, bytes })
     }
 
     /// The key version that the blob says it was sealed with.
@@ -118,18 +117,22 @@ impl<'b> Blob<'b> {
     /// Opens the blob into `out`, which has [`Blob::payload_len`] bytes and is written only on success.
     ///
     /// # Errors
-    /// [`BadBlob`] when the key or the context is another one, or any bit of the blob was changed.
+    /// [`BadBlob`] when the key or the context is another one, any bit of the blob was changed, or it is longer than any.
     ///
     /// # Panics
     /// When `out` has another length.
     pub fn open(&self, key: &DerivingKey, context: &EncryptionContext, out: &mut [u8]) -> Result<PayloadKind, BadBlob> {
         assert_eq!(out.len(), self.payload_len(), "the output has the length of the payload");
+        let kind = PayloadKind::from_header(self.bytes[HEADER_AT]).ok_or(BadBlob)?;
+        if self.payload_len() > MAX_PAYLOAD {
+            return Err(BadBlob);
+        }
         let mut id = [0; ID_LEN];
         id.copy_from_slice(&self.bytes[..HEADER_AT]);
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&self.bytes[NONCE_AT..SEALED_AT]);
-        with_aad(self.kind.header(), &id, context, |aad| key.open(&nonce, aad, &self.bytes[SEALED_AT..], out))
-            .map(|()| self.kind)
+        with_aad(kind.header(), &id, context, |aad| key.open(&nonce, aad, &self.bytes[SEALED_AT..], out))
+            .map(|()| kind)
             .map_err(|_| BadBlob)
     }
 }

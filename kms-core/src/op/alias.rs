@@ -1,5 +1,7 @@
 //! Aliases: names for keys.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::key::gone_keys;
@@ -140,7 +142,7 @@ struct ListedAlias {
 fn list(
     scope: AliasScope,
     page: Page,
-    gone: &[KeyId],
+    gone: &HashSet<KeyId>,
     total: u64,
     ctx: &Ctx<'_>,
 ) -> Result<ListAliasesReply, KmsError> {
@@ -158,16 +160,18 @@ fn list(
             seen += 1;
         }
     }
-    Ok(ListAliasesReply { aliases: AliasList { alias }, page: page.reply(total) })
+    // Aliases that came while the list was read may be in it; then the total counts them too.
+    Ok(ListAliasesReply { aliases: AliasList { alias }, page: page.reply(total.max(seen)) })
 }
 
 /// How many of the recorded aliases belong to these keys.
-fn aliases_of(gone: &[KeyId], ctx: &Ctx<'_>) -> Result<u64, KmsError> {
+fn aliases_of(gone: &HashSet<KeyId>, ctx: &Ctx<'_>) -> Result<u64, KmsError> {
     gone.iter().try_fold(0, |sum, id| Ok(sum + ctx.view.key(id)?.map_or(0, |key| u64::from(key.aliases))))
 }
 
 fn live_aliases(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
-    Ok(ctx.view.totals()?.aliases.saturating_sub(aliases_of(&gone_keys(ctx)?, ctx)?))
+    let recorded = ctx.view.totals()?.aliases;
+    Ok(recorded.saturating_sub(aliases_of(&gone_keys(ctx)?, ctx)?))
 }
 
 /// ListAliases.
@@ -184,8 +188,9 @@ impl Operation for ListAliases {
     }
 
     fn plan(page: Page, ctx: &mut Ctx<'_>) -> Result<Outcome<ListAliasesReply>, KmsError> {
+        let recorded = ctx.view.totals()?.aliases;
         let gone = gone_keys(ctx)?;
-        let total = ctx.view.totals()?.aliases.saturating_sub(aliases_of(&gone, ctx)?);
+        let total = recorded.saturating_sub(aliases_of(&gone, ctx)?);
         Ok(Outcome::read(list(AliasScope::All, page, &gone, total, ctx)?))
     }
 }
@@ -205,6 +210,6 @@ impl Operation for ListAliasesByKeyId {
 
     fn plan((key, page): Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<ListAliasesReply>, KmsError> {
         let key = ctx.enter(&key, Gate::ListAliasesByKeyId)?;
-        Ok(Outcome::read(list(AliasScope::Key(key.id), page, &[], u64::from(key.aliases), ctx)?))
+        Ok(Outcome::read(list(AliasScope::Key(key.id), page, &HashSet::new(), u64::from(key.aliases), ctx)?))
     }
 }

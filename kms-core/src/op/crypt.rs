@@ -101,6 +101,9 @@ impl<'a, 'b> Source<'a, 'b> {
 
     fn open(&self, context: &EncryptionContext, out: &mut [u8]) -> Result<Opened, KmsError> {
         let len = self.blob.payload_len();
+        if len > MAX_PAYLOAD {
+            return Err(bad_blob());
+        }
         let out = out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))?;
         let kind = self.blob.open(cipher_of(&self.version)?, context, out).map_err(|_| bad_blob())?;
         let used = UsedKey { key_id: self.key.id, key_version_id: self.version.id };

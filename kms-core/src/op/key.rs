@@ -11,7 +11,7 @@ use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
 use crate::model::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Settings, Tags, VersionRecord};
-use crate::params::Params;
+use crate::params::{Object, Params};
 use crate::secret::SecretBytes;
 use crate::state::KeyState;
 use crate::time::{Interval, Timestamp};
@@ -37,6 +37,10 @@ impl Operation for CreateKey {
     type Reply = KeyReply;
 
     fn parse<'p>(params: &'p Params, _: &Settings) -> Result<CreateKeyRequest<'p>, KmsError> {
+        let rotates = params.flag("EnableAutomaticRotation")? == Some(true);
+        if rotates {
+            params.require("RotationInterval")?;
+        }
         let description = params.description("Description")?;
         let spec = params.choice("KeySpec", KeySpec::parse)?.unwrap_or(KeySpec::Aes256);
         let usage = params.choice("KeyUsage", KeyUsage::parse)?.unwrap_or(spec.default_usage());
@@ -48,11 +52,10 @@ impl Operation for CreateKey {
             return Err(KmsError::invalid("Origin"));
         }
         let protection = params.choice("ProtectionLevel", ProtectionLevel::parse)?.unwrap_or(ProtectionLevel::Software);
-        if params.flag("EnableAutomaticRotation")? == Some(true) {
+        if rotates {
             if origin == Origin::External || spec.cipher().is_none() {
                 return Err(KmsError::invalid("EnableAutomaticRotation"));
             }
-            params.required("RotationInterval")?;
             params.choice("RotationInterval", rotation_interval)?;
             // Rotation comes with a release of its own; a key that silently never rotated would be worse than none.
             return Err(ErrorCode::UnsupportedOperation.into());
@@ -262,7 +265,8 @@ impl Operation for ListKeys {
     }
 
     fn plan(request: ListKeysRequest, ctx: &mut Ctx<'_>) -> Result<Outcome<ListKeysReply>, KmsError> {
-        let gone: HashSet<KeyId> = gone_keys(ctx)?.into_iter().collect();
+        let recorded = ctx.view.totals()?.keys;
+        let gone = gone_keys(ctx)?;
         let (skip, size) = (request.page.skip(), request.page.size());
         let (mut key, mut seen, mut after) = (Vec::new(), 0, None);
         loop {
@@ -284,15 +288,16 @@ impl Operation for ListKeys {
                 break;
             }
         }
+        // Keys that came while the list was read may be in it; then the total counts them too.
         let total =
-            if request.filters.is_empty() { ctx.view.totals()?.keys.saturating_sub(gone.len() as u64) } else { seen };
+            if request.filters.is_empty() { recorded.saturating_sub(gone.len() as u64).max(seen) } else { seen };
         Ok(Outcome::read(ListKeysReply { keys: KeyList { key }, page: request.page.reply(total) }))
     }
 }
 
 /// The keys that are gone but not yet swept away.
-pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<Vec<KeyId>, KmsError> {
-    let (mut gone, mut after): (_, Option<DuePlace>) = (Vec::new(), None);
+pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<HashSet<KeyId>, KmsError> {
+    let (mut gone, mut after): (_, Option<DuePlace>) = (HashSet::new(), None);
     loop {
         let due = ctx.view.due(ctx.now, after, CHUNK)?;
         let Some(last) = due.last() else { return Ok(gone) };
@@ -302,7 +307,8 @@ pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<Vec<KeyId>, KmsError> {
 }
 
 fn live_keys(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
-    Ok(ctx.view.totals()?.keys.saturating_sub(gone_keys(ctx)?.len() as u64))
+    let recorded = ctx.view.totals()?.keys;
+    Ok(recorded.saturating_sub(gone_keys(ctx)?.len() as u64))
 }
 
 /// The filters of ListKeys: values of one name are alternatives, different names must all hold (OP-36).
@@ -322,9 +328,9 @@ enum Creator {
     Service,
 }
 
-/// One entry of the Filters parameter.
+/// One entry of the Filters parameter. A member that is spelt wrong is refused: without it the entry would list everything.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Filter {
     key: String,
     #[serde(default)]
@@ -333,12 +339,12 @@ struct Filter {
 
 impl Filters {
     fn parse(json: &str) -> Option<Self> {
-        let entries: Vec<Filter> = serde_json::from_str(json).ok()?;
+        let entries: Vec<Object<Filter>> = serde_json::from_str(json).ok()?;
         if entries.len() > 10 {
             return None;
         }
         let mut filters = Self::default();
-        for Filter { key, values } in entries {
+        for Object(Filter { key, values }) in entries {
             if values.len() > 10 {
                 return None;
             }

@@ -148,9 +148,9 @@ impl Operation for SetDeletionProtection {
         if !is_key_arn {
             return Err(KmsError::invalid("ProtectedResourceArn"));
         }
-        let description = params.description("DeletionProtectionDescription")?;
-        let key = KeyRef::parse(arn, settings);
-        Ok(SetDeletionProtectionRequest { key, protection: on.then_some(description) })
+        // A reason for switching it off is not looked at (8.6).
+        let protection = if on { Some(params.description("DeletionProtectionDescription")?) } else { None };
+        Ok(SetDeletionProtectionRequest { key: KeyRef::parse(arn, settings), protection })
     }
 
     fn plan(request: Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {

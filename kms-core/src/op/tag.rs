@@ -10,7 +10,7 @@ use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::KeyId;
 use crate::model::{Key, Settings, Tag};
-use crate::params::Params;
+use crate::params::{Object, Params};
 
 /// What is tagged: exactly one of three parameters says so.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl<'p> Tagged<'p> {
             (Some(key), None, None) => Ok(Self::Key(KeyRef::parse_no_alias(key, settings)?)),
             (None, Some(_), None) => Ok(Self::Secret),
             (None, None, Some(_)) => Ok(Self::Certificate),
-            _ => Err(KmsError::invalid("KeyId")),
+            _ => Err(KmsError::invalid("KeyId/SecretName/CertificateId")),
         }
     }
 
@@ -70,19 +70,19 @@ impl Operation for TagResource {
 /// Reads a list of tags: not empty, no key twice, each within its limits (OP-92).
 fn parse_tags(json: &str) -> Option<Vec<Tag>> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
+    #[serde(rename_all = "PascalCase", deny_unknown_fields)]
     struct Entry {
         tag_key: String,
         #[serde(default)]
         tag_value: Option<String>,
     }
-    let entries: Vec<Entry> = serde_json::from_str(json).ok()?;
+    let entries: Vec<Object<Entry>> = serde_json::from_str(json).ok()?;
     let mut keys = HashSet::new();
-    let distinct = entries.iter().all(|entry| keys.insert(entry.tag_key.as_str()));
+    let distinct = entries.iter().all(|Object(entry)| keys.insert(entry.tag_key.as_str()));
     if entries.is_empty() || !distinct {
         return None;
     }
-    entries.iter().map(|entry| Tag::new(&entry.tag_key, entry.tag_value.as_deref().unwrap_or(""))).collect()
+    entries.iter().map(|Object(entry)| Tag::new(&entry.tag_key, entry.tag_value.as_deref().unwrap_or(""))).collect()
 }
 
 /// UntagResource.
