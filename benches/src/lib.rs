@@ -1,0 +1,23 @@
+//! What the benchmarks have in common: who competes, and how time is taken.
+//!
+//! ```text
+//!   layer: ring, XAES, core, engine, C ABI ──► Contestant ──┬──► benches/layers        criterion's reports
+//!                                              (checked)    ├──► benches/side_by_side  alternating rounds, ratios
+//!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
+//!                                                           └──► benches/durable       commits per second
+//! ```
+//!
+//! A [`Layer`] does the same work as the layer below it, and something more: the difference is what that costs. Each
+//! [`Contestant`] proves that its work is right before it can be timed. `docs/performance.md` tells how to run all this
+//! and how to read it.
+
+pub mod abi;
+pub mod arguments;
+pub mod contestant;
+pub mod durable;
+pub mod layer;
+pub mod machine;
+pub mod rounds;
+
+pub use contestant::{Contestant, Operation, Task};
+pub use layer::Layer;
