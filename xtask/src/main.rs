@@ -1,10 +1,30 @@
-//! The commands of this repository: `cargo xtask test [--quick]`.
+//! The commands of this repository. Each does all that it needs on a fresh machine, and stops at the first thing that
+//! fails; nothing is left out in silence.
+
+mod demo;
+mod fuzz;
+mod generate;
+mod install;
+mod needs;
+mod readme;
+mod run;
+mod sanitize;
+mod test;
+mod tools;
 
 use std::env;
-use std::ffi::OsStr;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test [--quick]\n\n  test      format, lints, documentation, every test, and those of C, Go and Python\n  --quick   without the documentation, the long tests and the other languages";
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo              builds libkms and shows it at work: a C, a Go and a Python program share one store
+  test              everything that can be tested: format, lints, documentation, Rust, C, Go and Python
+  test --quick      a few minutes' part of it: format, lints, generated files, unit tests and scenarios
+  fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
+  asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
+  generate          writes include/kms.h, docs/states.md and docs/errors.md anew
+  install PREFIX    builds libkms and puts it there, with its header and a file for pkg-config";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -12,79 +32,23 @@ fn main() -> ExitCode {
     if let Err(why) = env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")) {
         return fail(&format!("the top of the repository: {why}"));
     }
-    let quick = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["test"] => false,
-        ["test", "--quick"] => true,
-        _ => return fail(USAGE),
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["demo"] => demo::demo(),
+        ["test"] => test::whole(),
+        ["test", "--quick"] => test::quick(),
+        ["asan"] => sanitize::asan(),
+        ["valgrind"] => sanitize::valgrind(),
+        ["fuzz", minutes] => match minutes.parse::<u64>() {
+            Ok(minutes @ 1..=10_000) => fuzz::fuzz(60 * minutes),
+            _ => Err("MINUTES is a whole number from 1 to 10000".to_owned()),
+        },
+        ["generate"] => generate::write(),
+        ["install", prefix] => install::install(prefix),
+        _ => Err(USAGE.to_owned()),
     };
-    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-    let mut steps: Vec<&[&str]> = vec![&["fmt", "--all", "--check"], &clippy];
-    if quick {
-        steps.push(&["test", "--workspace", "--locked", "--lib"]);
-    } else {
-        steps.push(&["test", "--workspace", "--locked"]);
-        steps.push(&["doc", "--workspace", "--no-deps", "--locked"]);
-    }
-    for step in steps {
-        if let Err(why) = run(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), step) {
-            return fail(&why);
-        }
-    }
-    if !quick {
-        for tests in [c_tests, go_tests, python_tests] {
-            if let Err(why) = tests() {
-                return fail(&why);
-            }
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-/// Builds libkms and runs the C programs of `bindings/c` against it.
-fn c_tests() -> Result<(), String> {
-    run("pkg-config", &["--print-errors", "--exists", "jansson", "libcrypto"]).map_err(|why| {
-        format!("{why}\nthe C tests need jansson and OpenSSL: apt-get install pkg-config libjansson-dev libssl-dev")
-    })?;
-    run(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), &["build", "--package", "kms-ffi", "--locked"])?;
-    run("make", &["-C", "bindings/c", "KMS_LIB=../../target/debug", "BUILD=../../target/c", "ROUNDS=30", "check"])
-}
-
-/// Tests the Go package against the libkms that [`c_tests`] has built.
-fn go_tests() -> Result<(), String> {
-    let library = library_folder()?;
-    let link = format!("-L{library} -Wl,-rpath,{library}");
-    let mut go = Command::new("go");
-    go.current_dir("bindings/go").env("CGO_LDFLAGS", link).args(["test", "-race", "-count=1", "-v", "./..."]);
-    finish(&mut go).map_err(|why| format!("{why}\nthe Go tests need Go 1.19 or later: apt-get install golang-go"))
-}
-
-/// Tests the Python package against the libkms that [`c_tests`] has built, in an environment of its own.
-fn python_tests() -> Result<(), String> {
-    let library = format!("{}/libkms.so", library_folder()?);
-    run("python3", &["-m", "venv", "target/python"])
-        .map_err(|why| format!("{why}\nthe Python tests need venv: apt-get install python3-venv"))?;
-    run("target/python/bin/pip", &["install", "--quiet", "-r", "bindings/python/requirements-test.txt"])?;
-    let mut python = Command::new("../../target/python/bin/python");
-    python.current_dir("bindings/python").env("KMS_LIBRARY", library).args(["-m", "pytest", "-q"]);
-    finish(&mut python)
-}
-
-/// Where cargo puts libkms, as an absolute path.
-fn library_folder() -> Result<String, String> {
-    let here = env::current_dir().map_err(|error| format!("this folder: {error}"))?;
-    Ok(here.join("target/debug").to_string_lossy().into_owned())
-}
-
-/// Runs a program; what it has to say goes where ours goes.
-fn run(program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<(), String> {
-    finish(Command::new(program).args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
-}
-
-fn finish(command: &mut Command) -> Result<(), String> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{command:?}: {status}")),
-        Err(error) => Err(format!("{command:?}: {error}")),
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
     }
 }
 

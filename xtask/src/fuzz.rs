@@ -1,0 +1,71 @@
+//! `cargo xtask fuzz`: builds the fuzz targets with AddressSanitizer, proves that it is on, and runs each target.
+
+use std::fs;
+use std::process::Command;
+
+use crate::needs;
+use crate::run::{finish, here};
+use crate::tools::FUZZ;
+
+/// The targets, and what libFuzzer should know about each.
+const TARGETS: [(&str, &[&str]); 4] = [
+    ("blob", &[]),
+    ("json_call", &["-dict=dictionaries/json_call.dict", "-max_len=8192"]),
+    ("record", &["-malloc_limit_mb=256"]),
+    ("ops", &["-max_len=2048"]),
+];
+
+/// Runs each target for so long.
+pub(crate) fn fuzz(seconds: u64) -> Result<(), String> {
+    needs::install(&[needs::CLANG])?;
+    let fuzz = Fuzz { tool: FUZZ.get()?, folder: here("fuzz")?.to_string_lossy().into_owned() };
+    finish(&mut fuzz.command(&["build"]))?;
+    for language in ["rust", "c"] {
+        fuzz.prove_sanitizer(language)?;
+    }
+    for (target, flags) in TARGETS {
+        fuzz.run(target, flags, seconds)?;
+    }
+    Ok(())
+}
+
+struct Fuzz {
+    tool: String,
+    folder: String,
+}
+
+impl Fuzz {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.tool);
+        command.current_dir(&self.folder).args(arguments);
+        // The pinned compiler takes the sanitizer's flags with this; C code is watched too.
+        command.env("RUSTC_BOOTSTRAP", "1").env("CC", "clang").env("CFLAGS", "-fsanitize=address");
+        command
+    }
+
+    /// A memory error made on purpose must be reported.
+    fn prove_sanitizer(&self, language: &str) -> Result<(), String> {
+        let mut command = self.command(&["run", "blob", "--", "-runs=0"]);
+        let told =
+            command.env("KMS_FUZZ_ASAN_CHECK", language).output().map_err(|error| format!("{command:?}: {error}"))?;
+        if !told.status.success() && String::from_utf8_lossy(&told.stderr).contains("heap-buffer-overflow") {
+            return Ok(());
+        }
+        Err(format!("AddressSanitizer does not watch the {language} code: {command:?}"))
+    }
+
+    /// Runs one target. The corpus is kept from run to run, and the committed seeds are added to it.
+    fn run(&self, target: &str, flags: &[&str], seconds: u64) -> Result<(), String> {
+        let (corpus, seeds) = (format!("corpus/{target}"), format!("seeds/{target}"));
+        let folder = format!("{}/{corpus}", self.folder);
+        fs::create_dir_all(&folder).map_err(|error| format!("{folder}: {error}"))?;
+        let limit = format!("-max_total_time={seconds}");
+        let mut arguments = vec!["run", target, &corpus];
+        if fs::exists(format!("{}/{seeds}", self.folder)).unwrap_or(false) {
+            arguments.push(&seeds);
+        }
+        arguments.extend(["--", &limit, "-print_final_stats=1", "-verbosity=0"]);
+        arguments.extend(flags);
+        finish(&mut self.command(&arguments))
+    }
+}

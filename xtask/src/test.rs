@@ -1,0 +1,65 @@
+//! `cargo xtask test`: the whole, and the part of it that takes a few minutes.
+
+use crate::run::{cargo, command, finish, target};
+use crate::tools::DENY;
+use crate::{demo, fuzz, generate, needs, readme, sanitize};
+
+/// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
+const FUZZ_SECONDS: u64 = 45;
+
+/// What to run before a commit.
+pub(crate) fn quick() -> Result<(), String> {
+    lints()?;
+    finish(&mut cargo(["test", "--workspace", "--locked", "--lib"]))?;
+    finish(&mut cargo(["test", "--locked", "--package", "kms-core", "--test", "docs"]))?;
+    finish(&mut cargo(["test", "--locked", "--package", "kms-engine", "--test", "scenarios"]))
+}
+
+/// Everything.
+pub(crate) fn whole() -> Result<(), String> {
+    needs::install(needs::LANGUAGES)?;
+    lints()?;
+    finish(&mut cargo(["test", "--workspace", "--locked"]))?;
+    finish(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    finish(&mut cargo(["build", "--package", "kms-ffi", "--locked"]))?;
+    c()?;
+    go()?;
+    python()?;
+    readme::check()?;
+    demo::demo()?;
+    finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
+    sanitize::asan()?;
+    sanitize::valgrind()?;
+    fuzz::fuzz(FUZZ_SECONDS)
+}
+
+fn lints() -> Result<(), String> {
+    finish(&mut cargo(["fmt", "--all", "--check"]))?;
+    finish(&mut cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    generate::check_header()
+}
+
+/// The C programs of `bindings/c`, with libkms as it was built for debugging.
+fn c() -> Result<(), String> {
+    let library = format!("KMS_LIB={}", target("debug")?);
+    let build = format!("BUILD={}", target("c")?);
+    finish(&mut command("make", ["-C", "bindings/c", &library, &build, "ROUNDS=30", "check"]))?;
+    // The static library is a product too.
+    let (build, program) = (format!("BUILD={}", target("c-static")?), target("c-static/abi")?);
+    finish(&mut command("make", ["-C", "bindings/c", &library, &build, "KMS_LINK=static", &program]))?;
+    finish(&mut command(&program, []))
+}
+
+/// The Go package.
+fn go() -> Result<(), String> {
+    let library = target("debug")?;
+    let link = format!("-L{library} -Wl,-rpath,{library}");
+    let mut go = command("go", ["test", "-race", "-count=1", "-v", "./..."]);
+    finish(go.current_dir("bindings/go").env("CGO_LDFLAGS", link))
+}
+
+/// The Python package.
+fn python() -> Result<(), String> {
+    let mut python = command(&needs::python()?, ["-m", "pytest", "-q"]);
+    finish(python.current_dir("bindings/python").env("KMS_LIBRARY", target("debug/libkms.so")?))
+}
