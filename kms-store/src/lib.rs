@@ -26,6 +26,7 @@ mod seal;
 mod sled_dir;
 mod sled_engine;
 pub mod sled_kv;
+mod sled_watch;
 mod store;
 mod value;
 

@@ -15,6 +15,7 @@ use sled::Db;
 
 use crate::raw::{RawError, Rev};
 use crate::sled_dir::{StoreDir, is_full};
+use crate::sled_watch::Watch;
 
 /// The key of the latest revision, 8 bytes big-endian.
 pub(crate) const LATEST: &[u8] = &[0];
@@ -39,6 +40,8 @@ pub(crate) fn claim_threads() -> Result<(), RawError> {
 /// A sled whose panics stay inside; none once it is stopped.
 pub(crate) struct Engine {
     db: Option<Db>,
+    /// Ends waits that sled forgets to end.
+    watch: Option<Watch>,
     /// The lock that sled has on its file. A child that was forked meanwhile has it too, until it is released.
     lock: Option<ForeignLock>,
 }
@@ -51,6 +54,9 @@ impl Engine {
 
     /// Closes sled. It flushes once more on its way out, which is needless after commits and hopeless after errors.
     pub(crate) fn stop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.stop();
+        }
         let db = self.db.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
         let Some(lock) = self.lock.take() else { return };
@@ -68,6 +74,9 @@ impl Engine {
 
     /// Leaves sled as it is, for ever.
     pub(crate) fn abandon(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.abandon();
+        }
         let _ = ManuallyDrop::new(self.db.take());
         self.lock = None;
     }
@@ -169,7 +178,9 @@ pub(crate) fn start(dir: &StoreDir, database: &File, cache_capacity: u64) -> Res
     dir.discard_unfinished().map_err(Failure::Io)?;
     let config = sled::Config::new().path(dir.path()).cache_capacity(cache_capacity.max(1 << 20)).flush_every_ms(None);
     let db = guarded(|| config.open())?;
-    let mut engine = Engine { db: Some(db), lock: None };
+    let watch = Watch::start(&db);
+    let mut engine = Engine { db: Some(db), watch: None, lock: None };
+    engine.watch = Some(watch.map_err(Failure::Io)?);
     engine.lock = ForeignLock::find(database).map_err(Failure::Io)?;
     let Some(record) = engine.call(|db| db.get(LATEST))? else {
         return Ok((engine, None));

@@ -9,6 +9,7 @@
 //!   would wait on their lock.
 //! - **No background thread.** sled's own would write, reclaim segments and swallow errors between commits, and all it
 //!   syncs is synced by each commit. Segments are reclaimed while pages are replaced, as part of commits.
+//!   A thread of ours watches for errors, since sled does not always wake who waits for a write that has failed.
 //! - **Small records.** sled puts a page of more than 128 KiB into a file of its own and never syncs that. A leaf has at
 //!   most some 20 entries and an inner page 256 keys, so entries of 4 KiB and keys of 400 bytes keep every page below.
 //! - **Errors end the handle.** After a failed write or a panic out of sled nobody knows what is on disk. The handle then
