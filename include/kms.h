@@ -32,7 +32,8 @@
 // store.
 //
 // Fork. In a forked child an engine of the parent answers KMS_FORKED, and kms_close leaves it alone. The child may
-// open its own.
+// open its own in memory; one on disk only if the parent has opened none on disk before the fork, otherwise KMS_FORKED: sled's
+// threads are not there in the child. Open after forking, or let the child exec.
 //
 // Defects. A failure inside the library that should not be possible never unwinds into the caller: the call answers
 // KMS_INTERNAL_FAILURE, what it would have written is unspecified, and the engine refuses all later calls; close it
@@ -278,7 +279,7 @@ typedef struct {
 // KMS_STORE_POISONED: The store failed earlier; close it and open it again.
 #define KMS_STORE_POISONED 1010
 
-// KMS_FORKED: The handle belongs to the parent process.
+// KMS_FORKED: The engine, or what its store runs on, belongs to the parent process.
 #define KMS_FORKED 1011
 
 // KMS_CLOCK_NOT_MANUAL: The clock of this engine cannot be set by hand.

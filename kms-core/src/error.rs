@@ -131,7 +131,7 @@ errors! {
         StoreCorrupt = 1008, "KMS_STORE_CORRUPT", "The store is damaged: {}.";
         StoreFull = 1009, "KMS_STORE_FULL", "No space is left for the store; nothing was changed.";
         StorePoisoned = 1010, "KMS_STORE_POISONED", "The store failed earlier; close it and open it again.";
-        Forked = 1011, "KMS_FORKED", "The handle belongs to the parent process.";
+        Forked = 1011, "KMS_FORKED", "The engine, or what its store runs on, belongs to the parent process.";
         ClockNotManual = 1012, "KMS_CLOCK_NOT_MANUAL", "The clock of this engine cannot be set by hand.";
         Closed = 1013, "KMS_CLOSED", "The handle is closed.";
         Overlap = 1014, "KMS_OVERLAP", "The output {} overlaps an input.";

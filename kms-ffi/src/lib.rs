@@ -25,7 +25,8 @@
 //! store.
 //!
 //! Fork. In a forked child an engine of the parent answers KMS_FORKED, and kms_close leaves it alone. The child may
-//! open its own.
+//! open its own in memory; one on disk only if the parent has opened none on disk before the fork, otherwise KMS_FORKED: sled's
+//! threads are not there in the child. Open after forking, or let the child exec.
 //!
 //! Defects. A failure inside the library that should not be possible never unwinds into the caller: the call answers
 //! KMS_INTERNAL_FAILURE, what it would have written is unspecified, and the engine refuses all later calls; close it

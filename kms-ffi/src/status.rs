@@ -143,7 +143,7 @@ pub const KMS_STORE_CORRUPT: kms_status = 1008;
 pub const KMS_STORE_FULL: kms_status = 1009;
 /// KMS_STORE_POISONED: The store failed earlier; close it and open it again.
 pub const KMS_STORE_POISONED: kms_status = 1010;
-/// KMS_FORKED: The handle belongs to the parent process.
+/// KMS_FORKED: The engine, or what its store runs on, belongs to the parent process.
 pub const KMS_FORKED: kms_status = 1011;
 /// KMS_CLOCK_NOT_MANUAL: The clock of this engine cannot be set by hand.
 pub const KMS_CLOCK_NOT_MANUAL: kms_status = 1012;

@@ -124,7 +124,8 @@ class Engine:
     """An open key store.
 
     All methods may be called from any thread at once; closing waits for the calls that are running. An engine belongs
-    to the process that opened it: after a fork the child gets :class:`~kms.ForkedError` and opens its own.
+    to the process that opened it: after a fork the child gets :class:`~kms.ForkedError` and opens its own,
+    on disk only if the parent had opened none on disk.
     """
 
     def __init__(

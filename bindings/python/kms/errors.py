@@ -100,7 +100,7 @@ class StoreLockedError(StoreError):
 
 
 class ForkedError(LocalError):
-    """The engine was opened before a fork, by the parent process."""
+    """The engine, or what its store runs on, belongs to the parent process, from before a fork."""
 
 
 class ClockNotManualError(LocalError):

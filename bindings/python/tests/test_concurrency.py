@@ -166,7 +166,6 @@ def test_fork_amid_calls(engine: kms.Engine, key: str) -> None:
         workers.join()
 
 
-@pytest.mark.xfail(reason="a child that lives on inherits sled's own lock, which ends with its descriptor alone")
 def test_a_child_keeps_no_store_locked(tmp_path: Path) -> None:
     store = f"sled:{tmp_path / 'kms'}"
     engine = kms.open(store, root_key=bytes(32))
