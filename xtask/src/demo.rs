@@ -4,10 +4,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::needs;
-use crate::run::{cargo, command, finish, target};
+use crate::run::{cargo, command, finish, here, target};
 
 /// The languages, in the order in which they take their turn.
 const LANGUAGES: [&str; 3] = ["C", "Go", "Python"];
@@ -83,12 +82,12 @@ impl Demo {
 
     /// Lets one language's program do one step.
     fn run(&self, language: &str, step: &[&str]) -> Result<(), String> {
-        let bindings = crate::run::here("bindings/python")?;
+        let bindings = here("bindings/python")?;
         let mut program = match language {
-            "C" => Command::new(&self.c),
-            "Go" => Command::new(&self.go),
+            "C" => command(&self.c, []),
+            "Go" => command(&self.go, []),
             _ => {
-                let mut program = Command::new(&self.python);
+                let mut program = command(&self.python, []);
                 program.arg(bindings.join("examples/envelope.py"));
                 program.env("PYTHONPATH", bindings).env("KMS_LIBRARY", &self.library);
                 program

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::needs;
-use crate::run::{finish, here};
+use crate::run::{cargo, command, finish, here, target};
 use crate::tools::FUZZ;
 
 /// The targets, and what libFuzzer should know about each.
@@ -29,6 +29,16 @@ pub(crate) fn fuzz(seconds: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// The package is a workspace of its own, so the lints of the library's do not reach it.
+pub(crate) fn lints() -> Result<(), String> {
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    finish(cargo(["fmt"]).args(manifest).arg("--check"))?;
+    let folder = target("fuzz-lints")?;
+    let mut clippy = cargo(["clippy"]);
+    clippy.args(manifest).args(["--all-targets", "--locked", "--target-dir", &folder, "--", "-D", "warnings"]);
+    finish(&mut clippy)
+}
+
 struct Fuzz {
     tool: String,
     folder: String,
@@ -36,8 +46,8 @@ struct Fuzz {
 
 impl Fuzz {
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.tool);
-        command.current_dir(&self.folder).args(arguments);
+        let mut command = command(&self.tool, arguments.iter().copied());
+        command.current_dir(&self.folder);
         // The pinned compiler takes the sanitizer's flags with this; C code is watched too.
         command.env("RUSTC_BOOTSTRAP", "1").env("CC", "clang").env("CFLAGS", "-fsanitize=address");
         command

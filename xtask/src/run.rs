@@ -9,10 +9,11 @@ pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
     command(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)
 }
 
-/// A program with its arguments.
+/// A program with its arguments. What cargo puts into the search path of libraries for us is taken out again: there lies
+/// a libkms, and programs are to load the one that they were linked with.
 pub(crate) fn command<'a>(program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).env_remove("LD_LIBRARY_PATH");
     command
 }
 

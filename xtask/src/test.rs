@@ -30,6 +30,7 @@ pub(crate) fn whole() -> Result<(), String> {
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
     sanitize::valgrind()?;
+    fuzz::lints()?;
     fuzz::fuzz(FUZZ_SECONDS)
 }
 
