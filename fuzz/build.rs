@@ -1,5 +1,5 @@
 //! Compiles the one C function of this package, which asks whether C code is watched by AddressSanitizer; with the compiler
-//! and the flags (`CC`, `CFLAGS`) that ring and aws-lc-rs are compiled with.
+//! and the flags (`CC`, `CFLAGS`) that ring is compiled with.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/out_of_bounds.c");

@@ -124,7 +124,7 @@ pub fn run(data: &[u8]) {
         Input::TextRoundTrip { key, plaintext, context } => world.text_round_trip(key, plaintext, &context),
         Input::RawContext { key, context } => world.raw_context(key, context),
         Input::Altered { key, plaintext, context, alterations } => {
-            world.altered(key, plaintext, &context, &alterations)
+            world.altered(key, plaintext, &context, &alterations);
         }
     }
 }

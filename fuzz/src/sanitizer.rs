@@ -26,7 +26,7 @@ pub fn check_on_request() {
     let Some(code) = env::var_os("KMS_FUZZ_ASAN_CHECK") else { return };
     let byte = match code.to_str() {
         Some("rust") => {
-            let bytes = vec![0_u8; LEN];
+            let bytes = Box::new([0_u8; LEN]);
             let behind = bytes.as_ptr().wrapping_add(std::hint::black_box(LEN));
             // SAFETY: there is none; this is the access that the sanitizer must refuse. It happens on request only.
             i32::from(unsafe { behind.read_volatile() })

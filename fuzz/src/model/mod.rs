@@ -256,7 +256,7 @@ impl Page {
 /// `YYYY-MM-DDThh:mm:ssZ`, by the civil calendar reckoned from the days since 1970.
 fn time_text(seconds: u64) -> String {
     let (mut days, of_day) = (seconds / DAY, seconds % DAY);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));

@@ -26,7 +26,7 @@ const START: u64 = 1_893_456_000;
 /// The longest history.
 const MAX_OPS: usize = 64;
 /// The most keys that an engine without a quota makes; more would only slow the comparisons.
-const MAX_KEYS: usize = 12;
+const MAX_KEYS: usize = 8;
 /// A page with everything.
 const ALL: Page = Page { number: 1, size: 100 };
 

@@ -157,7 +157,7 @@ impl World {
             14 => Name::Unknown,
             13 => Name::ForeignArn(index),
             12 | 11 => Name::Alias(alias(key.index % 12)),
-            10 | 9 | 8 => Name::Arn(index),
+            8..=10 => Name::Arn(index),
             _ => Name::Key(index),
         }
     }
