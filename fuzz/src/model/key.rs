@@ -132,7 +132,8 @@ impl Model {
         let bad_arn = !matches!(name, Name::Arn(_) | Name::ForeignArn(_));
         step([
             bad_arn.then(|| Refusal::invalid("ProtectedResourceArn")),
-            bad_description(description, "DeletionProtectionDescription"),
+            // Without protection the description is not used (8.6).
+            if on { bad_description(description, "DeletionProtectionDescription") } else { None },
         ])?;
         let index = self.enter(name, "SetDeletionProtection")?;
         self.keys[index].protection = on.then(|| description.to_owned());

@@ -30,11 +30,18 @@ const MAX_KEYS: usize = 8;
 /// A page with everything.
 const ALL: Page = Page { number: 1, size: 100 };
 
-/// Runs the target on one input: two bits of settings, then the steps.
+/// How many steps a store stays poisoned or full before it is mended: long enough to see that it refuses.
+const PATIENCE: usize = 3;
+
+/// Runs the target on one input: a byte of settings, then the steps.
 pub fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(settings) = u8::arbitrary(&mut input) else { return };
     let mut world = World::new(settings & 1 != 0, settings & 2 == 0);
+    for n in 0..settings >> 2 & 3 {
+        world.step(&Op::plain_key(n));
+    }
+    let mut ailing = 0;
     for _ in 0..MAX_OPS {
         if input.is_empty() {
             break;
@@ -43,12 +50,12 @@ pub fn run(data: &[u8]) {
         let Ok(op) = Op::arbitrary(&mut input) else { break };
         world.step(&op);
         world.check_lists();
+        ailing = if world.poisoned || world.full { ailing + 1 } else { 0 };
+        if ailing > PATIENCE {
+            world.mend();
+        }
     }
-    if world.poisoned || world.full {
-        world.disk.make_space();
-        world.full = false;
-        world.reopen();
-    }
+    world.mend();
     world.check_everything();
 }
 
@@ -110,6 +117,17 @@ impl World {
 
     fn engine(&self) -> &Engine {
         self.engine.as_ref().expect("an engine is open")
+    }
+
+    /// Makes the store whole again if it is not.
+    fn mend(&mut self) {
+        if self.full {
+            self.disk.make_space();
+            self.full = false;
+        }
+        if self.poisoned {
+            self.reopen();
+        }
     }
 
     /// Closes the engine, or cuts its power, and opens it again.

@@ -112,10 +112,13 @@ pub(super) enum Op {
         key: KeyPick,
         page: PagePick,
     },
+    /// `count` tags with consecutive keys, and one that is odd.
     Tag {
         key: KeyPick,
-        tags: [(u8, u8); 4],
+        first: u8,
         count: u8,
+        value: u8,
+        odd: u8,
     },
     Untag {
         key: KeyPick,
@@ -146,6 +149,13 @@ fn page(pick_of: PagePick) -> (Page, Value) {
 fn with(mut params: Value, name: &str, value: impl Into<Value>) -> Value {
     params[name] = value.into();
     params
+}
+
+impl Op {
+    /// CreateKey of an Enabled key, for a history to begin with.
+    pub(super) fn plain_key(spec: u8) -> Self {
+        Self::CreateKey { spec, origin: 0, level: 0, description: 4 }
+    }
 }
 
 impl World {
@@ -262,13 +272,13 @@ impl World {
                 let params = with(params, "KeyId", self.model.written(&name));
                 self.act("ListAliasesByKeyId", &params, Never, |model| model.list_aliases_by_key(&name, page));
             }
-            Op::Tag { key, tags, count } => {
+            Op::Tag { key, first, count, value, odd } => {
                 let (name, params) = id(self, *key);
-                let tags: Vec<_> = tags
-                    .iter()
-                    .take(usize::from(*count % 5))
-                    .map(|(key, value)| (tag_key(*key), tag_value(*value)))
-                    .collect();
+                let mut tags: Vec<_> =
+                    (0..*count % 8).map(|i| (tag_key(first.wrapping_add(i) % 14), tag_value(*value))).collect();
+                if odd % 4 == 0 {
+                    tags.push((tag_key(odd / 4), tag_value(odd / 4)));
+                }
                 let entry = |(key, value): &(String, String)| json!({ "TagKey": key, "TagValue": value });
                 let params = with(params, "Tags", tags.iter().map(entry).collect::<Vec<_>>());
                 self.act("TagResource", &params, IfChanged, |model| model.tag(&name, &tags));
