@@ -12,6 +12,7 @@ use kms_core::op::{Ctx, KeyRef, Outcome, crypt, datakey, due, service};
 use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
 use kms_core::{Action, ErrorCode, KmsError};
+use kms_secmem::wiped::with_wiped_zeros;
 use kms_store::mem_kv::MemKv;
 use kms_store::raw::RawKv;
 use kms_store::sled_kv::{SledKv, SledOptions};
@@ -174,14 +175,15 @@ impl Engine {
     fn answer(&self, action: &str, params_json: &str) -> Result<Zeroizing<String>, KmsError> {
         self.check()?;
         let params = json::params(params_json)?;
-        let name = action;
-        let action = Action::parse(name);
-        if !action.is_some_and(Action::any_account_status) {
+        let row = Action::parse(action);
+        if !row.is_some_and(Action::any_account_status) {
             self.check_account()?;
         }
-        let unknown =
-            || if name.is_empty() { KmsError::missing("Action") } else { ErrorCode::UnsupportedOperation.into() };
-        let action = action.ok_or_else(unknown)?;
+        let action = match row {
+            Some(row) => row,
+            None if action.is_empty() => return Err(KmsError::missing("Action")),
+            None => return Err(ErrorCode::UnsupportedOperation.into()),
+        };
         if action.uses_keys_only() {
             let outcome = self.on_cache(|ctx| action.plan(&params, ctx))?;
             debug_assert!(outcome.changes.is_empty(), "{}: it only uses keys", action.as_str());
@@ -318,11 +320,10 @@ impl Engine {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        self.admit()?;
-        self.key_ref(key_id, "KeyId")?;
-        let mut data_key = Zeroizing::new([0; datakey::MAX_LEN]);
-        let data_key = data_key.get_mut(..number_of_bytes).ok_or_else(|| KmsError::invalid("NumberOfBytes"))?;
-        self.data_key(Gate::GenerateDataKeyWithoutPlaintext, key_id, data_key, context_json, out)
+        // One byte more than any data key may have is refused for its length, in its turn.
+        with_wiped_zeros(number_of_bytes.min(datakey::MAX_LEN + 1), |data_key| {
+            self.data_key(Gate::GenerateDataKeyWithoutPlaintext, key_id, data_key, context_json, out)
+        })
     }
 
     fn data_key(

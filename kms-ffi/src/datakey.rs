@@ -2,9 +2,10 @@
 
 use std::ffi::c_char;
 
+use kms_core::KmsError;
 use kms_core::op::datakey::MAX_LEN;
 use kms_engine::BLOB_OVERHEAD;
-use zeroize::Zeroizing;
+use kms_secmem::wiped::with_wiped_zeros;
 
 use crate::buffer::{Extent, Output, claim, optional_text, text};
 use crate::error::kms_error;
@@ -70,10 +71,11 @@ pub unsafe extern "C" fn kms_generate_data_key(
                 let blob = Output::new(blob, blob_cap, blob_len, BLOB)?;
                 let [plaintext, blob] = claim([(plaintext, len), (blob, len + BLOB_OVERHEAD)], &inputs)?;
                 // The engine may fail with a part of the data key drawn, which nobody shall see.
-                let mut data_key = Zeroizing::new([0; TOO_LONG]);
-                let data_key = &mut data_key[..len];
-                let written = engine.generate_data_key(key_id, data_key, context, blob.bytes)?;
-                plaintext.bytes.copy_from_slice(data_key);
+                let written = with_wiped_zeros(len, |data_key| {
+                    let written = engine.generate_data_key(key_id, data_key, context, blob.bytes)?;
+                    plaintext.bytes.copy_from_slice(data_key);
+                    Ok::<_, KmsError>(written)
+                })?;
                 plaintext.finish(len);
                 blob.finish(written);
             }

@@ -28,7 +28,7 @@ use crate::copy::copy_to_uninit;
 /// deepest 2.3 KiB down in an optimised build.
 pub const SPILL: usize = 3072;
 
-/// Longest input, in bytes, for which [`with_wiped_copy`] stays on the stack: the largest payload of
+/// Longest input, in bytes, for which [`with_wiped_copy`] and [`with_wiped_zeros`] stay on the stack: the largest payload of
 /// one KMS call.
 pub const STACK_COPY: usize = 6144;
 
@@ -114,21 +114,44 @@ impl Drop for WipeSpill {
 /// [`STACK_COPY`] bytes stand on the stack; longer ones are allocated. Only the bytes that were used are
 /// overwritten, on every way out.
 pub fn with_wiped_copy<R>(source: &[u8], work: impl FnOnce(&mut [u8]) -> R) -> R {
-    struct WipeSlice<'a>(&'a mut [u8]);
-    impl Drop for WipeSlice<'_> {
-        fn drop(&mut self) {
-            self.0.zeroize();
-        }
-    }
+    with_wiped_place(source.len(), |place| copy_to_uninit(place, source), work)
+}
 
-    if source.len() <= STACK_COPY {
+/// Lends `work` that many zeros, for a secret to be made in, and overwrites them afterwards.
+///
+/// They stand where those of [`with_wiped_copy`] do, and are overwritten as they are: as one run. An array
+/// in a `Zeroizing` is overwritten as a whole and byte by byte, 350 ns for the longest data key.
+pub fn with_wiped_zeros<R>(len: usize, work: impl FnOnce(&mut [u8]) -> R) -> R {
+    fn zeros(place: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+        place.fill(MaybeUninit::new(0));
+        // SAFETY: every element has just been written.
+        unsafe { place.assume_init_mut() }
+    }
+    with_wiped_place(len, zeros, work)
+}
+
+/// Bytes that are overwritten when the borrow of them ends.
+struct WipeSlice<'a>(&'a mut [u8]);
+
+impl Drop for WipeSlice<'_> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+fn with_wiped_place<R>(
+    len: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> &mut [u8],
+    work: impl FnOnce(&mut [u8]) -> R,
+) -> R {
+    if len <= STACK_COPY {
         let mut place = [MaybeUninit::<u8>::uninit(); STACK_COPY];
-        let copy = WipeSlice(copy_to_uninit(&mut place[..source.len()], source));
-        work(&mut *copy.0)
+        let filled = WipeSlice(fill(&mut place[..len]));
+        work(&mut *filled.0)
     } else {
-        let mut place = Box::<[u8]>::new_uninit_slice(source.len());
-        let copy = WipeSlice(copy_to_uninit(&mut place, source));
-        work(&mut *copy.0)
+        let mut place = Box::<[u8]>::new_uninit_slice(len);
+        let filled = WipeSlice(fill(&mut place));
+        work(&mut *filled.0)
     }
 }
 
@@ -233,8 +256,36 @@ mod tests {
         assert_eq!(drops.get(), 1);
     }
 
+    // Goal: what a borrow of a place has left in it is overwritten, a panic included. Method: the place is ours, so it can
+    // be looked at afterwards.
     #[test]
-    fn a_copy_may_be_changed_and_is_zero_afterwards() {
+    fn a_borrowed_place_is_zero_afterwards() {
+        let mut place = SECRET;
+        drop(WipeSlice(&mut place));
+        assert_eq!(place, [0; 48]);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let borrowed = WipeSlice(&mut place);
+            borrowed.0.copy_from_slice(&SECRET);
+            panic!("the user fails");
+        }));
+        assert!(outcome.is_err());
+        assert_eq!(place, [0; 48]);
+    }
+
+    #[test]
+    fn zeros_are_lent_at_every_length() {
+        for len in [0, 1, 1024, STACK_COPY, STACK_COPY + 1] {
+            let filled = with_wiped_zeros(len, |bytes| {
+                assert_eq!(bytes, vec![0; len]);
+                bytes.fill(0xa7);
+                bytes.to_vec()
+            });
+            assert_eq!(filled, vec![0xa7; len]);
+        }
+    }
+
+    #[test]
+    fn a_copy_may_be_changed_at_every_length() {
         for len in [0, 1, 1024, STACK_COPY, STACK_COPY + 1, 3 * STACK_COPY] {
             let source: Vec<u8> = (0..len).map(|i| (i % 251) as u8 + 1).collect();
             let changed = with_wiped_copy(&source, |copy| {

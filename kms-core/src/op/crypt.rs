@@ -3,6 +3,7 @@
 //! Each action stands here twice: as a function over bytes, which borrows everything, writes into the caller's buffer and
 //! is what a C, Go or Python program calls; and as the RPC form above it, which speaks Base64.
 
+use kms_secmem::wiped::with_wiped_zeros;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -166,10 +167,11 @@ pub fn reencrypt(
     ctx.pass(&source.key, Gate::ReEncryptSource)?;
     ctx.pass(&destination, Gate::ReEncryptDestination)?;
     let sealer = Sealer::of(&destination, ctx)?;
-    let mut payload = Zeroizing::new([0; MAX_PAYLOAD]);
-    let opened = source.open(source_context, &mut payload[..])?;
-    sealer.seal(opened.kind, &payload[..opened.len], destination_context, out, ctx)?;
-    Ok(opened.used)
+    with_wiped_zeros(source.blob.payload_len().min(MAX_PAYLOAD), |payload| {
+        let opened = source.open(source_context, payload)?;
+        sealer.seal(opened.kind, payload, destination_context, out, ctx)?;
+        Ok(opened.used)
+    })
 }
 
 /// Bytes that are shown as Base64. No Debug: they may be a data key.
