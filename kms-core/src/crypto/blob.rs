@@ -117,16 +117,13 @@ impl<'b> Blob<'b> {
     /// Opens the blob into `out`, which has [`Blob::payload_len`] bytes and is written only on success.
     ///
     /// # Errors
-    /// [`BadBlob`] when the key or the context is another one, any bit of the blob was changed, or it is longer than any.
+    /// [`BadBlob`] when the key or the context is another one, or any bit of the blob was changed.
     ///
     /// # Panics
     /// When `out` has another length.
     pub fn open(&self, key: &DerivingKey, context: &EncryptionContext, out: &mut [u8]) -> Result<PayloadKind, BadBlob> {
         assert_eq!(out.len(), self.payload_len(), "the output has the length of the payload");
         let kind = PayloadKind::from_header(self.bytes[HEADER_AT]).ok_or(BadBlob)?;
-        if self.payload_len() > MAX_PAYLOAD {
-            return Err(BadBlob);
-        }
         let mut id = [0; ID_LEN];
         id.copy_from_slice(&self.bytes[..HEADER_AT]);
         let mut nonce = [0; NONCE_LEN];
