@@ -1,6 +1,5 @@
 //! The view of the hot path: looks into the cache first, and reads the store for what is not there.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use kms_core::id::{KeyId, KeyVersionId};
@@ -21,40 +20,43 @@ pub(crate) struct CachedView<'e> {
     cache: &'e Cache,
     guards: Guards<'e>,
     store: &'e Store,
-    /// Reads what is never cached.
-    reader: OnceCell<Reader<'e>>,
 }
 
 impl<'e> CachedView<'e> {
     pub(crate) fn new(cache: &'e Cache, store: &'e Store) -> Self {
-        Self { cache, guards: cache.guards(), store, reader: OnceCell::new() }
+        Self { cache, guards: cache.guards(), store }
     }
 
-    fn reader(&self) -> &Reader<'e> {
-        self.reader.get_or_init(|| self.store.reader())
+    /// Reads from the store, and returns once what was read is on disk.
+    fn settled<T>(&self, read: impl Fn(&Reader<'e>) -> Result<T, KmsError>) -> Result<T, KmsError> {
+        for _ in 0..READS {
+            let reader = self.store.reader();
+            let found = read(&reader);
+            match reader.settle() {
+                Ok(()) => return found,
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(ErrorCode::ServiceUnavailableTemporary.into())
     }
 
-    /// Reads a record that is not cached, and caches it once it is on disk.
+    /// Reads a record that is not cached, and caches it.
     fn fill<T>(
         &self,
         read: impl for<'r> Fn(&'r Reader<'e>) -> Result<Option<Held<'r, T>>, KmsError>,
         fill: impl FnOnce(&Arc<T>, Epoch),
     ) -> Result<Option<Held<'_, T>>, KmsError> {
-        for _ in 0..READS {
+        let (began, found) = self.settled(|reader| {
             // The epoch first: what is committed behind it makes the fill void.
             let began = self.cache.epoch();
-            let reader = self.store.reader();
-            let found = read(&reader);
-            match reader.settle() {
-                Ok(()) => {}
-                Err(CommitError::Conflict) => continue,
-                Err(CommitError::Failed(error)) => return Err(error),
-            }
-            let Some(Held::Shared(record)) = found? else { return Ok(None) };
+            let Some(Held::Shared(record)) = read(reader)? else { return Ok((began, None)) };
+            Ok((began, Some(record)))
+        })?;
+        Ok(found.map(|record| {
             fill(&record, began);
-            return Ok(Some(Held::Shared(record)));
-        }
-        Err(ErrorCode::ServiceUnavailableTemporary.into())
+            Held::Shared(record)
+        }))
     }
 }
 
@@ -81,26 +83,26 @@ impl View for CachedView<'_> {
     }
 
     fn totals(&self) -> Result<Totals, KmsError> {
-        self.reader().totals()
+        self.settled(View::totals)
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {
-        self.reader().keys(after, limit)
+        self.settled(|reader| reader.keys(after, limit))
     }
 
     fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError> {
-        self.reader().due(until, after, limit)
+        self.settled(|reader| reader.due(until, after, limit))
     }
 
     fn versions(&self, key: &KeyId, newest: u32, limit: usize) -> Result<Vec<KeyVersionId>, KmsError> {
-        self.reader().versions(key, newest, limit)
+        self.settled(|reader| reader.versions(key, newest, limit))
     }
 
     fn aliases(&self, scope: AliasScope, after: Option<&Alias>, limit: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
-        self.reader().aliases(scope, after, limit)
+        self.settled(|reader| reader.aliases(scope, after, limit))
     }
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {
-        self.reader().account_status()
+        self.settled(View::account_status)
     }
 }
