@@ -12,6 +12,7 @@ use kms_core::{ErrorCode, KmsError};
 use kms_engine::{BLOB_OVERHEAD, Config, Engine};
 use serde_json::json;
 
+use crate::alter;
 use crate::call::{base64, bytes, call, canonical_base64, context_json, is_id, text};
 
 /// The most bytes that a blob holds (contract, chapter 5).
@@ -40,16 +41,7 @@ enum Input<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum Alteration<'a> {
-    Flip {
-        at: u16,
-        bit: u8,
-    },
-    Truncate {
-        len: u16,
-    },
-    Extend {
-        tail: &'a [u8],
-    },
+    Bytes(alter::Alteration<'a>),
     /// Bytes of a second blob over those of the first.
     Splice {
         key: u8,
@@ -285,14 +277,7 @@ impl World {
         let mut made = vec![original];
         for alteration in alterations.iter().take(4) {
             match alteration {
-                Alteration::Flip { at, bit } => {
-                    let len = blob.len().max(1);
-                    if let Some(byte) = blob.get_mut(usize::from(*at) % len) {
-                        *byte ^= 1 << (bit % 8);
-                    }
-                }
-                Alteration::Truncate { len } => blob.truncate(usize::from(*len) % (blob.len() + 1)),
-                Alteration::Extend { tail } => blob.extend_from_slice(tail),
+                Alteration::Bytes(alteration) => alteration.apply(&mut blob),
                 Alteration::Splice { key, from, to, len } => {
                     let Some(other) = self.encrypt(*key, b"another", &context) else { continue };
                     let from = usize::from(*from) % other.blob.len();

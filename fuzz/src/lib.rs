@@ -9,6 +9,7 @@
 //!         ──► ops ──► model and Engine on a failing disk, step by step     both say the same
 //! ```
 
+mod alter;
 pub mod blob;
 mod call;
 mod damage;

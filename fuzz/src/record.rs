@@ -19,6 +19,7 @@ use kms_core::view::Totals;
 use kms_core::{ErrorCode, KmsError};
 use ring::digest::{SHA256, digest};
 
+use crate::alter;
 use crate::codec::{Head, Owner, Record, V1};
 use crate::damage;
 use crate::header::{self, ROOT_KEY_LEN, RootKey};
@@ -52,16 +53,7 @@ enum Input<'a> {
 #[derive(Arbitrary, Debug)]
 enum Alteration<'a> {
     None,
-    Flip {
-        at: u16,
-        bit: u8,
-    },
-    Truncate {
-        len: u16,
-    },
-    Extend {
-        tail: &'a [u8],
-    },
+    Bytes(alter::Alteration<'a>),
     /// The front of another revision of the same record.
     OtherFront {
         revision: u64,
@@ -226,12 +218,7 @@ fn sealed(key: &[u8], payload: &[u8], alteration: &Alteration<'_>) {
     let (mut record, mut place, mut store) = (original.clone(), key, 1);
     match alteration {
         Alteration::None => {}
-        Alteration::Flip { at, bit } => {
-            let at = usize::from(*at) % record.len();
-            record[at] ^= 1 << (bit % 8);
-        }
-        Alteration::Truncate { len } => record.truncate(usize::from(*len) % (record.len() + 1)),
-        Alteration::Extend { tail } => record.extend_from_slice(tail),
+        Alteration::Bytes(alteration) => alteration.apply(&mut record),
         Alteration::OtherFront { revision, schema } => {
             record[..FRONT_LEN].copy_from_slice(&front(*revision, *schema));
         }
