@@ -17,19 +17,19 @@ struct Demo {
     c: String,
     go: String,
     python: String,
-    library: String,
+    libkms: String,
 }
 
 pub(crate) fn demo() -> Result<(), String> {
     heading("1. Build libkms, and the same example program in C, Go and Python");
-    needs::install(needs::LANGUAGES)?;
+    needs::install(&[needs::C, needs::GO_AND_PYTHON])?;
     let demo = Demo::build()?;
 
     heading("2. A program in C makes a root key file, a store, a master key, and its name alias/demo");
     demo.run("C", &["create"])?;
 
     // The library itself: a real file of several megabytes that is certain to be there.
-    let size = fs::copy(&demo.library, demo.folder.join("file")).map_err(|error| format!("the file: {error}"))?;
+    let size = fs::copy(&demo.libkms, demo.folder.join("file")).map_err(|error| format!("the file: {error}"))?;
     heading(&format!("3. Each encrypts a file of {:.1} MB (a copy of libkms) under a data key of its own", mega(size)));
     for language in LANGUAGES {
         demo.run(language, &["encrypt", "file", &format!("{language}.sealed")])?;
@@ -77,7 +77,7 @@ impl Demo {
         go_build.current_dir("bindings/go").env("CGO_LDFLAGS", format!("-L{libraries} -Wl,-rpath,{libraries}"));
         finish(&mut go_build)?;
 
-        Ok(Self { folder, c: c_program, go, python: needs::python()?, library: format!("{libraries}/libkms.so") })
+        Ok(Self { folder, c: c_program, go, python: needs::python()?, libkms: format!("{libraries}/libkms.so") })
     }
 
     /// Lets one language's program do one step.
@@ -89,7 +89,7 @@ impl Demo {
             _ => {
                 let mut program = command(&self.python, []);
                 program.arg(bindings.join("examples/envelope.py"));
-                program.env("PYTHONPATH", bindings).env("KMS_LIBRARY", &self.library);
+                program.env("PYTHONPATH", bindings).env("KMS_LIBRARY", &self.libkms);
                 program
             }
         };

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::run::{command, finish, target};
 
 /// Something a command needs, the Debian packages that bring it, and how to tell that it is there.
+#[derive(Clone, Copy)]
 pub(crate) struct Need {
     what: &'static str,
     packages: &'static [&'static str],
@@ -30,16 +31,21 @@ const VENV: Need = Need {
     probe: &["python3", "-c", "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)"],
 };
 const ASAN_PROBE: &str = "echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null";
-/// For the sanitizer runs.
-pub(crate) const CLANG: Need = Need {
+const CLANG: Need = Need {
     what: "clang with AddressSanitizer",
     packages: &["clang", "libclang-rt-dev"],
     probe: &["sh", "-c", ASAN_PROBE],
 };
-pub(crate) const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: &["valgrind", "--version"] };
+const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: &["valgrind", "--version"] };
 
-/// What the C, Go and Python programs need.
-pub(crate) const LANGUAGES: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL, GO, VENV];
+/// What the C programs need.
+pub(crate) const C: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL];
+/// What the Go and Python programs need beside that.
+pub(crate) const GO_AND_PYTHON: &[Need] = &[GO, VENV];
+/// What AddressSanitizer needs, also for fuzzing.
+pub(crate) const ASAN: &[Need] = &[CLANG];
+/// What memcheck needs.
+pub(crate) const MEMCHECK: &[Need] = &[VALGRIND];
 
 impl Need {
     fn is_there(&self) -> bool {
@@ -51,7 +57,8 @@ impl Need {
 }
 
 /// Makes sure that everything is there.
-pub(crate) fn install(needs: &[Need]) -> Result<(), String> {
+pub(crate) fn install(needs: &[&[Need]]) -> Result<(), String> {
+    let needs = needs.concat();
     let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -63,7 +70,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<(), String> {
         finish(command("apt-get", arguments.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive"))
     };
     apt(&["update", "-q"])
-        .and_then(|()| apt(&[&["install", "-y", "-q", "--no-install-recommends"][..], &packages].concat()))
+        .and_then(|()| apt(&[&["install", "-y", "-q"][..], &packages].concat()))
         .map_err(|why| format!("{why}\nmissing here: {what}; on Debian: {by_hand}"))?;
     match missing.iter().find(|need| !need.is_there()) {
         None => Ok(()),

@@ -42,8 +42,7 @@ const VALGRIND_FAULTS: [Fault; 4] = [
 /// Runs the C tests and the example with AddressSanitizer compiled into them and into libkms, its C code included;
 /// LeakSanitizer looks at the end of each process.
 pub(crate) fn asan() -> Result<(), String> {
-    needs::install(needs::LANGUAGES)?;
-    needs::install(&[needs::CLANG])?;
+    needs::install(&[needs::C, needs::ASAN])?;
     let machine = machine()?;
     let folder = target("asan")?;
     // The flags reach what runs on the target, not the build scripts, only if the target is named. The library leaves the
@@ -78,8 +77,7 @@ pub(crate) fn asan() -> Result<(), String> {
 /// A release build would not do: where a value matters to no result, the optimiser may branch on it before it is known
 /// to be there, and memcheck cannot tell that from a fault.
 pub(crate) fn valgrind() -> Result<(), String> {
-    needs::install(needs::LANGUAGES)?;
-    needs::install(&[needs::VALGRIND])?;
+    needs::install(&[needs::C, needs::MEMCHECK])?;
     finish(&mut cargo(["build", "--package", "kms-ffi", "--locked"]))?;
     let library = format!("KMS_LIB={}", target("debug")?);
     let programs = target("valgrind")?;

@@ -17,7 +17,8 @@ pub(crate) fn quick() -> Result<(), String> {
 
 /// Everything.
 pub(crate) fn whole() -> Result<(), String> {
-    needs::install(needs::LANGUAGES)?;
+    // All at once: what is missing and cannot be installed is told now, not half an hour later.
+    needs::install(&[needs::C, needs::GO_AND_PYTHON, needs::ASAN, needs::MEMCHECK])?;
     lints()?;
     finish(&mut cargo(["test", "--workspace", "--locked"]))?;
     finish(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -30,7 +31,7 @@ pub(crate) fn whole() -> Result<(), String> {
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
     sanitize::valgrind()?;
-    fuzz::lints()?;
+    fuzz::check()?;
     fuzz::fuzz(FUZZ_SECONDS)
 }
 
