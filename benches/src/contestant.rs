@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use crate::abi::Kms;
+use crate::apart::{Apart, Buffer};
 use crate::layer::{CAbi, Core, InEngine, Layer, RingAead, RingInPlace, SPEC, Xaes};
 
 /// What is done to a message.
@@ -77,11 +78,12 @@ impl Contestant {
     /// # Panics
     /// When its result is wrong: what it seals does not open to what was sealed, or it seals two messages alike.
     #[must_use]
-    pub fn new<L: Layer + Send + 'static>(task: Task, mut layer: L) -> Self {
+    pub fn new<L: Layer + Send + 'static>(task: Task, layer: L) -> Self {
+        let mut layer = Apart(layer);
         let name = layer.name();
-        let mut plaintext: Vec<u8> = (0..task.len).map(|i| (i * 7 + i / 256) as u8).collect();
-        let mut sealed = vec![0; task.len + L::OVERHEAD];
-        let mut opened = vec![0; task.len];
+        let mut plaintext = Buffer::new(task.len, |i| (i * 7 + i / 256) as u8);
+        let mut sealed = Buffer::new(task.len + L::OVERHEAD, |_| 0);
+        let mut opened = Buffer::new(task.len, |_| 0);
         match task.operation {
             Operation::Encrypt => {
                 let mut seal = || {
@@ -89,8 +91,8 @@ impl Contestant {
                     layer.encrypt(&plaintext, &mut sealed);
                     opened.fill(0);
                     layer.decrypt(&sealed, &mut opened);
-                    assert!(opened == plaintext, "{name} opens to something else than it has sealed");
-                    sealed.clone()
+                    assert!(*opened == *plaintext, "{name} opens to something else than it has sealed");
+                    sealed.to_vec()
                 };
                 assert!(seal() != seal(), "{name} seals two messages alike");
                 Self::of(name, move || layer.encrypt(black_box(&plaintext), black_box(&mut sealed)))
@@ -99,15 +101,15 @@ impl Contestant {
                 layer.place(&plaintext, &mut sealed);
                 layer.encrypt(&plaintext, &mut sealed);
                 layer.decrypt(&sealed, &mut opened);
-                assert!(opened == plaintext, "{name} opens to something else than it has sealed");
+                assert!(*opened == *plaintext, "{name} opens to something else than it has sealed");
                 Self::of(name, move || layer.decrypt(black_box(&sealed), black_box(&mut opened)))
             }
             Operation::GenerateDataKey => {
                 let mut generate = || {
                     layer.generate_data_key(&mut plaintext, &mut sealed);
                     layer.decrypt(&sealed, &mut opened);
-                    assert!(opened == plaintext, "{name} gives out another data key than it has sealed");
-                    plaintext.clone()
+                    assert!(*opened == *plaintext, "{name} gives out another data key than it has sealed");
+                    plaintext.to_vec()
                 };
                 assert!(generate() != generate(), "{name} makes the same data key twice");
                 Self::of(name, move || layer.generate_data_key(black_box(&mut plaintext), black_box(&mut sealed)))

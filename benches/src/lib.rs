@@ -12,6 +12,7 @@
 //! and how to read it.
 
 pub mod abi;
+pub mod apart;
 pub mod arguments;
 pub mod contestant;
 pub mod durable;
