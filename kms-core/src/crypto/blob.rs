@@ -97,8 +97,7 @@ impl<'b> Blob<'b> {
         if bytes.len() < OVERHEAD {
             return Err(BadBlob);
         }
-        let id = std::str::from_utf8(&bytes[..HEADER_AT]).map_err(|_| BadBlob)?;
-        let version = KeyVersionId::parse(id).ok_or(BadBlob)?;
+        let version = KeyVersionId::parse_bytes(&bytes[..HEADER_AT]).ok_or(BadBlob)?;
         Ok(Self { version, bytes })
     }
 
