@@ -17,6 +17,7 @@ use kms_core::model::{Alias, AliasName, Key, KeyVersion};
 use kms_store::Touched;
 use papaya::{HashMap, LocalGuard};
 use parking_lot::Mutex;
+use seize::Collector;
 
 /// One kind of record: a bounded map in which what was used since the hand last came by stays (CLOCK, second chance).
 struct Shelf<K, T> {
@@ -33,8 +34,13 @@ struct Slot<T> {
 }
 
 impl<K: Hash + Eq + Clone + 'static, T: 'static> Shelf<K, T> {
-    fn new(capacity: usize) -> Self {
-        Self { map: HashMap::with_hasher(RandomState::default()), hand: Mutex::default(), capacity }
+    fn new(capacity: usize, collector: &Arc<Collector>) -> Self
+    where
+        K: Send,
+        T: Send + Sync,
+    {
+        let map = HashMap::builder().shared_collector(Arc::clone(collector)).hasher(RandomState::default()).build();
+        Self { map, hand: Mutex::default(), capacity }
     }
 
     fn find<'g>(&self, key: &K, guard: &'g LocalGuard<'_>) -> Option<&'g Arc<T>> {
@@ -103,8 +109,8 @@ pub(crate) struct Epoch(u64);
 
 macro_rules! shelf {
     ($find:ident, $fill:ident, $shelf:ident: $key:ty => $record:ty) => {
-        pub(crate) fn $find<'g>(&self, key: &$key, guards: &'g Guards<'_>) -> Option<&'g Arc<$record>> {
-            self.$shelf.find(key, &guards.$shelf)
+        pub(crate) fn $find<'g>(&self, key: &$key, guard: &'g LocalGuard<'_>) -> Option<&'g Arc<$record>> {
+            self.$shelf.find(key, guard)
         }
 
         pub(crate) fn $fill(&self, key: &$key, record: &Arc<$record>, began: Epoch) {
@@ -115,17 +121,20 @@ macro_rules! shelf {
 
 impl Cache {
     pub(crate) fn new(capacity: usize) -> Self {
+        // One for all shelves, so that a call announces itself once. What is dropped is freed, and an expanded key wiped,
+        // as soon as nobody looks at it any more, not when a batch has come together.
+        let collector = Arc::new(Collector::new().batch_size(1));
         Self {
-            keys: Shelf::new(capacity),
-            versions: Shelf::new(capacity),
-            aliases: Shelf::new(capacity),
+            keys: Shelf::new(capacity, &collector),
+            versions: Shelf::new(capacity, &collector),
+            aliases: Shelf::new(capacity, &collector),
             epoch: AtomicU64::new(0),
         }
     }
 
-    /// What keeps lent records alive while a call looks at them.
-    pub(crate) fn guards(&self) -> Guards<'_> {
-        Guards { keys: self.keys.map.guard(), versions: self.versions.map.guard(), aliases: self.aliases.map.guard() }
+    /// What keeps lent records, of every kind, alive while a call looks at them.
+    pub(crate) fn guard(&self) -> LocalGuard<'_> {
+        self.keys.map.guard()
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -150,19 +159,12 @@ impl Cache {
     }
 }
 
-/// One guard for each kind of record.
-pub(crate) struct Guards<'c> {
-    keys: LocalGuard<'c>,
-    versions: LocalGuard<'c>,
-    aliases: LocalGuard<'c>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn shelf(capacity: usize) -> Shelf<u32, u32> {
-        Shelf::new(capacity)
+        Shelf::new(capacity, &Arc::default())
     }
 
     fn has(shelf: &Shelf<u32, u32>, key: u32) -> bool {
@@ -203,5 +205,36 @@ mod tests {
             shelf.fill(&key, &Arc::new(key), || true);
         }
         assert_eq!(shelf.map.len(), 4);
+    }
+
+    /// Goal: an expanded key is wiped when it is dropped from the cache, or when the last call that looks at it ends.
+    #[test]
+    fn what_is_dropped_is_freed_at_once() {
+        let cache = Cache::new(4);
+        let id = KeyVersionId::from_bytes([7; 16]);
+        let expanded = || {
+            let version = KeyVersion {
+                id,
+                key: KeyId::from_bytes([1; 16]),
+                number: 1,
+                created: kms_core::time::Timestamp::from_unix(0),
+                cipher: None,
+            };
+            let version = Arc::new(version);
+            cache.fill_version(&id, &version, cache.epoch());
+            Arc::downgrade(&version)
+        };
+        let unseen = expanded();
+        assert!(unseen.upgrade().is_some());
+        cache.invalidate(&[Touched::Version(id)]);
+        assert!(unseen.upgrade().is_none());
+
+        let seen = expanded();
+        let guard = cache.guard();
+        assert!(cache.find_version(&id, &guard).is_some());
+        cache.invalidate(&[Touched::Version(id)]);
+        assert!(seen.upgrade().is_some());
+        drop(guard);
+        assert!(seen.upgrade().is_none());
     }
 }

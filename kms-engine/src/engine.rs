@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_utils::atomic::AtomicCell;
 use kms_core::context::EncryptionContext;
 use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
@@ -17,7 +18,7 @@ use kms_store::mem_kv::MemKv;
 use kms_store::raw::RawKv;
 use kms_store::sled_kv::{SledKv, SledOptions};
 use kms_store::{CommitError, Owner, Reader, Store, Touched};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::cache::Cache;
@@ -52,7 +53,7 @@ pub struct Engine {
     entropy: Entropy,
     settings: Settings,
     /// The account's status, as of the last commit that set it.
-    status: RwLock<AccountStatus>,
+    status: AtomicCell<AccountStatus>,
     /// A panic was caught: nobody can say what state this is in.
     broken: AtomicBool,
 }
@@ -146,7 +147,7 @@ impl Engine {
             advancing: Mutex::new(()),
             entropy,
             settings: config.settings,
-            status: RwLock::new(status),
+            status: AtomicCell::new(status),
             broken: AtomicBool::new(false),
         })
     }
@@ -229,7 +230,7 @@ impl Engine {
         self.cache.invalidate(touched);
         if touched.contains(&Touched::Owner) {
             match self.store.reader().owner() {
-                Ok(owner) => *self.status.write() = owner.status,
+                Ok(owner) => self.status.store(owner.status),
                 Err(_) => self.store.poison(),
             }
         }
@@ -240,7 +241,7 @@ impl Engine {
     }
 
     fn check_account(&self) -> Result<(), KmsError> {
-        service::check_account(*self.status.read())
+        service::check_account(self.status.load())
     }
 
     /// The first checks of every call (OP-10): before its parameters are looked at.

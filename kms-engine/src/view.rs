@@ -8,8 +8,9 @@ use kms_core::time::Timestamp;
 use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 use kms_store::{CommitError, Reader, Store};
+use papaya::LocalGuard;
 
-use crate::cache::{Cache, Epoch, Guards};
+use crate::cache::{Cache, Epoch};
 
 /// How often a record is read again when what was read may have come to nothing: each time is another commit that met a
 /// full disk in between.
@@ -18,13 +19,13 @@ const READS: usize = 16;
 /// A view for operations that write nothing: Encrypt, Decrypt and their kin.
 pub(crate) struct CachedView<'e> {
     cache: &'e Cache,
-    guards: Guards<'e>,
+    guard: LocalGuard<'e>,
     store: &'e Store,
 }
 
 impl<'e> CachedView<'e> {
     pub(crate) fn new(cache: &'e Cache, store: &'e Store) -> Self {
-        Self { cache, guards: cache.guards(), store }
+        Self { cache, guard: cache.guard(), store }
     }
 
     /// Reads from the store, and returns once what was read is on disk.
@@ -62,21 +63,21 @@ impl<'e> CachedView<'e> {
 
 impl View for CachedView<'_> {
     fn key(&self, id: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
-        if let Some(key) = self.cache.find_key(id, &self.guards) {
+        if let Some(key) = self.cache.find_key(id, &self.guard) {
             return Ok(Some(Held::Lent(key)));
         }
         self.fill(|reader| reader.key(id), |key, began| self.cache.fill_key(id, key, began))
     }
 
     fn version(&self, id: &KeyVersionId) -> Result<Option<Held<'_, KeyVersion>>, KmsError> {
-        if let Some(version) = self.cache.find_version(id, &self.guards) {
+        if let Some(version) = self.cache.find_version(id, &self.guard) {
             return Ok(Some(Held::Lent(version)));
         }
         self.fill(|reader| reader.version(id), |version, began| self.cache.fill_version(id, version, began))
     }
 
     fn alias(&self, name: &AliasName) -> Result<Option<Held<'_, Alias>>, KmsError> {
-        if let Some(alias) = self.cache.find_alias(name, &self.guards) {
+        if let Some(alias) = self.cache.find_alias(name, &self.guard) {
             return Ok(Some(Held::Lent(alias)));
         }
         self.fill(|reader| reader.alias(name), |alias, began| self.cache.fill_alias(name, alias, began))
