@@ -8,10 +8,11 @@ against its SHA-256 below, so that the output depends on nothing else. Taken are
 and PKCS#8 are made here, the primes being recovered from n, e and d.
 """
 import hashlib
-import json
 import math
 import os
 import sys
+
+from common import bits, integer, octets, sequence, tlv, write
 
 LICENCE = "public domain (a work of the United States government)"
 ECDSA = "asymmetric/ECDSA/FIPS_186-3/"
@@ -23,7 +24,6 @@ SHA256 = {
     RSA + "SigVerPSS_186-3.rsp": "b5e040ac5de9489902cacd6395a804182cc28d46de6fe9e2795e4d20e1959aa7",
     RSA + "SigGen15_186-2.txt": "3be501e600f8b2f624b7f0ed043b0f35e17eeca864445f835301e1bf72009687",
 }
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def load(name):
@@ -45,25 +45,12 @@ def load(name):
             yield section, key.strip(), value.strip()
 
 
-def tlv(tag, *parts):
-    body = b"".join(parts)
-    size = len(body)
-    if size < 0x80:
-        return bytes([tag, size]) + body
-    size = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(size)]) + size + body
-
-
-def integer(value):
-    return tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
-
-
-RSA_ALGORITHM = tlv(0x30, bytes.fromhex("06092a864886f70d010101"), b"\x05\x00")
-P256_ALGORITHM = tlv(0x30, bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107"))
+RSA_ALGORITHM = sequence(bytes.fromhex("06092a864886f70d010101"), b"\x05\x00")
+P256_ALGORITHM = sequence(bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107"))
 
 
 def rsa_spki(n, e):
-    return tlv(0x30, RSA_ALGORITHM, tlv(0x03, b"\x00", tlv(0x30, integer(n), integer(e)))).hex()
+    return sequence(RSA_ALGORITHM, bits(sequence(integer(n), integer(e)))).hex()
 
 
 def rsa_primes(n, e, d):
@@ -85,36 +72,24 @@ def rsa_pkcs8(n, e, d):
     p, q = rsa_primes(n, e, d)
     assert p * q == n and e * d % math.lcm(p - 1, q - 1) == 1
     numbers = (0, n, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
-    return tlv(0x30, integer(0), RSA_ALGORITHM, tlv(0x04, tlv(0x30, *map(integer, numbers)))).hex()
+    return sequence(integer(0), RSA_ALGORITHM, octets(sequence(*map(integer, numbers)))).hex()
 
 
 def p256_spki(point):
-    return tlv(0x30, P256_ALGORITHM, tlv(0x03, b"\x00", point)).hex()
+    return sequence(P256_ALGORITHM, bits(point)).hex()
 
 
 def p256_pkcs8(d, point):
-    key = tlv(0x30, integer(1), tlv(0x04, d), tlv(0xa1, tlv(0x03, b"\x00", point)))
-    return tlv(0x30, integer(0), P256_ALGORITHM, tlv(0x04, key)).hex()
+    key = sequence(integer(1), octets(d), tlv(0xa1, bits(point)))
+    return sequence(integer(0), P256_ALGORITHM, octets(key)).hex()
 
 
 def digest(value):
     return hashlib.sha256(bytes.fromhex(value)).hexdigest()
 
 
-def one_line(value):
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-
-
-def write(out, name, groups):
-    source = "NIST CAVP, " + os.path.basename(name) + ", as the PyPI package cryptography-vectors 48.0.0 ships it in " + name
-    lines = ['{"source":' + one_line(source), ',"licence":' + one_line(LICENCE), ',"groups":[']
-    for at, (fields, tests) in enumerate(groups):
-        lines.append(("," if at else "") + one_line(fields)[:-1] + ',"tests":[')
-        lines.extend(one_line(test) + ("," if i + 1 < len(tests) else "") for i, test in enumerate(tests))
-        lines.append("]}")
-    lines.append("]}")
-    with open(os.path.join(HERE, out), "w", encoding="ascii", newline="\n") as file:
-        file.write("\n".join(lines) + "\n")
+def source(name):
+    return "NIST CAVP, " + os.path.basename(name) + ", as the PyPI package cryptography-vectors 48.0.0 ships it in " + name
 
 
 def result(value):
@@ -136,7 +111,7 @@ def ecdsa(out, name):
         test = {
             "tcId": len(groups) + 1,
             "digest": digest(key["Msg"]),
-            "sig": tlv(0x30, integer(int(key["R"], 16)), integer(int(key["S"], 16))).hex(),
+            "sig": sequence(integer(int(key["R"], 16)), integer(int(key["S"], 16))).hex(),
         }
         if "d" in key:
             fields["pkcs8"] = p256_pkcs8(bytes.fromhex(key["d"]), point)
@@ -145,7 +120,7 @@ def ecdsa(out, name):
             test["result"], test["comment"] = result(value)
         groups.append((fields, [test]))
         key = {}
-    write(out, name, groups)
+    write(out, source(name), LICENCE, groups)
 
 
 def rsa_verify(out, name):
@@ -168,7 +143,7 @@ def rsa_verify(out, name):
         if not groups or groups[-1][0] != fields:
             groups.append((fields, []))
         groups[-1][1].append(test)
-    write(out, name, groups)
+    write(out, source(name), LICENCE, groups)
 
 
 def rsa_sign(out, name):
@@ -185,7 +160,7 @@ def rsa_sign(out, name):
         if not groups or groups[-1][0] != fields:
             groups.append((fields, []))
         groups[-1][1].append({"tcId": count, "digest": digest(key["Msg"]), "sig": value, "result": "valid"})
-    write(out, name, groups)
+    write(out, source(name), LICENCE, groups)
 
 
 ecdsa("cavp_ecdsa_p256_verify.json", ECDSA + "SigVer.rsp")

