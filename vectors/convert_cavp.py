@@ -4,8 +4,8 @@
 
 PATH is the unpacked PyPI package `cryptography-vectors` 48.0.0, which ships NIST's files. Every input is held
 against its SHA-256 below, so that the output depends on nothing else. Taken are the sections P-256 with SHA-256, and
-2048 and 3072 bits with SHA-256. For a message stands its SHA-256 digest. The files give keys as numbers; SubjectPublicKeyInfo
-and PKCS#8 are made here, the primes being recovered from n, e and d.
+2048 and 3072 bits with SHA-256. For a message stands its SHA-256 digest. The files give keys as numbers;
+SubjectPublicKeyInfo and PKCS#8 are made here, the primes being recovered from n, e and d.
 """
 import hashlib
 import math
@@ -84,17 +84,20 @@ def p256_pkcs8(d, point):
     return sequence(integer(0), P256_ALGORITHM, octets(key)).hex()
 
 
-def digest(value):
-    return hashlib.sha256(bytes.fromhex(value)).hexdigest()
-
-
 def source(name):
     return "NIST CAVP, " + os.path.basename(name) + ", as the PyPI package cryptography-vectors 48.0.0 ships it in " + name
 
 
-def result(value):
-    """`P`, `P (0 )` or `F (reason)`."""
-    return {"P": "valid", "F": "invalid"}[value[0]], value[1:].strip(" ()").rstrip()
+def test_of(number, key, signature, value):
+    """`value` is the Result of the file: `P`, `P (0 )` or `F (reason)`."""
+    return {
+        "tcId": number,
+        "comment": value[1:].strip(" ()") if value[0] == "F" else "",
+        "flags": [],
+        "digest": hashlib.sha256(bytes.fromhex(key["Msg"])).hexdigest(),
+        "sig": signature,
+        "result": {"P": "valid", "F": "invalid"}[value[0]],
+    }
 
 
 def ecdsa(out, name):
@@ -108,16 +111,11 @@ def ecdsa(out, name):
         point = b"\x04" + bytes.fromhex(key["Qx"]) + bytes.fromhex(key["Qy"])
         assert len(point) == 65
         fields = {"point": point.hex(), "spki": p256_spki(point)}
-        test = {
-            "tcId": len(groups) + 1,
-            "digest": digest(key["Msg"]),
-            "sig": sequence(integer(int(key["R"], 16)), integer(int(key["S"], 16))).hex(),
-        }
+        signature = sequence(integer(int(key["R"], 16)), integer(int(key["S"], 16))).hex()
+        test = test_of(len(groups) + 1, key, signature, key.get("Result", "P"))
         if "d" in key:
             fields["pkcs8"] = p256_pkcs8(bytes.fromhex(key["d"]), point)
-            test.update(k=key["k"], r=key["R"], s=key["S"], result="valid")
-        else:
-            test["result"], test["comment"] = result(value)
+            test.update(k=key["k"], r=key["R"], s=key["S"])
         groups.append((fields, [test]))
         key = {}
     write(out, source(name), LICENCE, groups)
@@ -138,8 +136,7 @@ def rsa_verify(out, name):
         if "PSS" in name:
             fields["saltLen"] = len(key["SaltVal"]) // 2
         count += 1
-        test = {"tcId": count, "digest": digest(key["Msg"]), "sig": key["S"]}
-        test["result"], test["comment"] = result(value)
+        test = test_of(count, key, key["S"], value)
         if not groups or groups[-1][0] != fields:
             groups.append((fields, []))
         groups[-1][1].append(test)
@@ -159,7 +156,7 @@ def rsa_sign(out, name):
         count += 1
         if not groups or groups[-1][0] != fields:
             groups.append((fields, []))
-        groups[-1][1].append({"tcId": count, "digest": digest(key["Msg"]), "sig": value, "result": "valid"})
+        groups[-1][1].append(test_of(count, key, value, "P"))
     write(out, source(name), LICENCE, groups)
 
 
