@@ -7,6 +7,10 @@ use crate::{demo, fuzz, generate, needs, readme, sanitize};
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
 const FUZZ_SECONDS: u64 = 45;
 
+/// How the core is built besides its default: with both providers, which are then tested against each other, and with the
+/// one that needs no C compiler.
+const PROVIDERS: [&[&str]; 2] = [&["--all-features"], &["--no-default-features", "--features", "portable"]];
+
 /// What to run before a commit.
 pub(crate) fn quick() -> Result<(), String> {
     lints()?;
@@ -21,6 +25,9 @@ pub(crate) fn whole() -> Result<(), String> {
     needs::install(&[needs::C, needs::GO_AND_PYTHON, needs::ASAN, needs::MEMCHECK])?;
     lints()?;
     finish(&mut cargo(["test", "--workspace", "--locked"]))?;
+    for features in PROVIDERS {
+        finish(cargo(["test", "--package", "kms-core", "--locked"]).args(features))?;
+    }
     finish(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     finish(&mut cargo(["build", "--package", "kms-ffi", "--locked"]))?;
     c()?;
@@ -38,6 +45,10 @@ pub(crate) fn whole() -> Result<(), String> {
 fn lints() -> Result<(), String> {
     finish(&mut cargo(["fmt", "--all", "--check"]))?;
     finish(&mut cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    for features in PROVIDERS {
+        let clippy = ["clippy", "--package", "kms-core", "--all-targets", "--locked"];
+        finish(cargo(clippy).args(features).args(["--", "-D", "warnings"]))?;
+    }
     generate::check_header()
 }
 

@@ -1,0 +1,223 @@
+//! RSA and P-256 by aws-lc-rs. It draws its own entropy for RSA keys, salts, OAEP seeds and nonces.
+
+use aws_lc_rs::digest::{Digest, SHA256};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{
+    KeyPair, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
+    OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+};
+use kms_secmem::wiped::with_wiped_zeros;
+
+use super::der::Signature;
+use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
+use super::rsa_public::verify_pss_any_salt;
+use super::{DIGEST_LEN, EncryptionScheme, Kind, MAX_SIGNATURE, Purpose, Refused, SignatureScheme};
+use crate::rng::{EntropyError, Rng};
+use crate::secret::SecretBytes;
+
+/// aws-lc-rs: the default.
+#[derive(Clone, Copy, Debug)]
+pub enum Native {}
+
+impl Provider for Native {
+    type RsaPrivateKey = NativeRsaPrivateKey;
+    type RsaPublicKey = NativeRsaPublicKey;
+    type P256PrivateKey = NativeP256PrivateKey;
+    type P256PublicKey = NativeP256PublicKey;
+}
+
+fn digest(bytes: &[u8; DIGEST_LEN]) -> Digest {
+    Digest::import_less_safe(bytes, &SHA256).expect("a digest of SHA-256 has 32 bytes")
+}
+
+fn oaep(scheme: EncryptionScheme) -> Result<&'static OaepAlgorithm, Refused> {
+    match scheme {
+        EncryptionScheme::OaepSha256 => Ok(&OAEP_SHA256_MGF1SHA256),
+        EncryptionScheme::OaepSha1 => Ok(&OAEP_SHA1_MGF1SHA1),
+        EncryptionScheme::Sm2 => Err(Refused),
+    }
+}
+
+/// An RSA private key, for one of its purposes: parsing it for both would take twice as long. aws-lc wipes it when it goes.
+pub enum NativeRsaPrivateKey {
+    /// For signatures.
+    Sign(Box<KeyPair>),
+    /// For decryption.
+    Decrypt(Box<OaepPrivateDecryptingKey>),
+}
+
+impl RsaPrivateKey for NativeRsaPrivateKey {
+    type Public = NativeRsaPublicKey;
+
+    fn generate(kind: Kind, _: &mut dyn Rng) -> Result<SecretBytes, EntropyError> {
+        let size = match kind {
+            Kind::Rsa3072 => KeySize::Rsa3072,
+            _ => KeySize::Rsa2048,
+        };
+        let key = KeyPair::generate(size).map_err(|_| EntropyError)?;
+        let material: Pkcs8V1Der<'_> = key.as_der().map_err(|_| EntropyError)?;
+        Ok(SecretBytes::copied_from(material.as_ref()))
+    }
+
+    fn parse(kind: Kind, purpose: Purpose, material: &[u8]) -> Option<(Self, NativeRsaPublicKey)> {
+        let (private, spki) = match purpose {
+            Purpose::Sign => {
+                let pair = KeyPair::from_pkcs8(material).ok()?;
+                let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().ok()?;
+                let spki = spki.as_ref().to_vec();
+                (Self::Sign(Box::new(pair)), spki)
+            }
+            Purpose::Decrypt => {
+                let key = PrivateDecryptingKey::from_pkcs8(material).ok()?;
+                let spki: PublicKeyX509Der<'_> = key.public_key().as_der().ok()?;
+                let spki = spki.as_ref().to_vec();
+                (Self::Decrypt(Box::new(OaepPrivateDecryptingKey::new(key).ok()?)), spki)
+            }
+        };
+        let public = NativeRsaPublicKey::parse(&spki)?;
+        (Some(public.modulus_len()) == kind.modulus_len()).then_some((private, public))
+    }
+
+    fn sign(
+        &self,
+        scheme: SignatureScheme,
+        bytes: &[u8; DIGEST_LEN],
+        _: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<usize, Refused> {
+        let Self::Sign(key) = self else { return Err(Refused) };
+        let encoding = if scheme == SignatureScheme::RsaPss { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+        let len = key.public_modulus_len();
+        let out = out.get_mut(..len).ok_or(Refused)?;
+        key.sign_digest(encoding, &digest(bytes), out).map_err(|_| Refused)?;
+        Ok(len)
+    }
+
+    fn decrypt(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        _: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<usize, Refused> {
+        let Self::Decrypt(key) = self else { return Err(Refused) };
+        if ciphertext.len() != key.key_size_bytes() {
+            return Err(Refused);
+        }
+        // aws-lc wants room for a whole block.
+        with_wiped_zeros(MAX_SIGNATURE, |block| {
+            let plaintext = key.decrypt(oaep(scheme)?, ciphertext, block, None).map_err(|_| Refused)?;
+            out.get_mut(..plaintext.len()).ok_or(Refused)?.copy_from_slice(plaintext);
+            Ok(plaintext.len())
+        })
+    }
+}
+
+/// An RSA public key.
+pub struct NativeRsaPublicKey {
+    spki: Box<[u8]>,
+    pkcs1: ParsedPublicKey,
+    pss: ParsedPublicKey,
+    oaep: OaepPublicEncryptingKey,
+}
+
+impl RsaPublicKey for NativeRsaPublicKey {
+    fn parse(spki: &[u8]) -> Option<Self> {
+        Some(Self {
+            spki: spki.into(),
+            pkcs1: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki).ok()?,
+            pss: ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).ok()?,
+            oaep: OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(spki).ok()?).ok()?,
+        })
+    }
+
+    fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn modulus_len(&self) -> usize {
+        self.oaep.key_size_bytes()
+    }
+
+    fn verify(&self, scheme: SignatureScheme, bytes: &[u8; DIGEST_LEN], signature: &[u8]) -> bool {
+        // aws-lc would take a shorter one as a number with zeros before it.
+        if signature.len() != self.modulus_len() {
+            return false;
+        }
+        match scheme {
+            SignatureScheme::RsaPkcs1 => self.pkcs1.verify_digest_sig(&digest(bytes), signature).is_ok(),
+            // aws-lc takes salts of 32 bytes only.
+            SignatureScheme::RsaPss => {
+                self.pss.verify_digest_sig(&digest(bytes), signature).is_ok()
+                    || verify_pss_any_salt(&self.spki, bytes, signature)
+            }
+            SignatureScheme::Ecdsa | SignatureScheme::Sm2 => false,
+        }
+    }
+
+    fn encrypt(
+        &self,
+        scheme: EncryptionScheme,
+        plaintext: &[u8],
+        _: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<(), Refused> {
+        let written = self.oaep.encrypt(oaep(scheme)?, plaintext, out, None).map_err(|_| Refused)?;
+        if written.len() == self.modulus_len() { Ok(()) } else { Err(Refused) }
+    }
+}
+
+/// A P-256 private key. aws-lc wipes it when it goes.
+pub struct NativeP256PrivateKey(EcdsaKeyPair);
+
+impl P256PrivateKey for NativeP256PrivateKey {
+    fn parse(material: &[u8; 32]) -> Option<Self> {
+        with_wiped_zeros(SEC1_FRONT.len() + material.len(), |sec1| {
+            let (front, secret) = sec1.split_at_mut(SEC1_FRONT.len());
+            front.copy_from_slice(SEC1_FRONT);
+            secret.copy_from_slice(material);
+            EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, sec1).ok().map(Self)
+        })
+    }
+
+    fn public(&self) -> [u8; 65] {
+        self.0.public_key().as_ref().try_into().expect("an uncompressed point has 65 bytes")
+    }
+
+    fn sign(&self, bytes: &[u8; DIGEST_LEN], _: &mut dyn Rng) -> Result<Signature, Refused> {
+        let signature = self.0.sign_digest(&digest(bytes)).map_err(|_| Refused)?;
+        let (r, s) = signature.as_ref().split_at_checked(32).ok_or(Refused)?;
+        Ok(Signature { r: r.try_into().map_err(|_| Refused)?, s: s.try_into().map_err(|_| Refused)? })
+    }
+}
+
+/// An ECPrivateKey (RFC 5915, chapter 3) with nothing but its version and, behind this, the secret number; aws-lc then works
+/// the public half out.
+const SEC1_FRONT: &[u8] = b"\x30\x25\x02\x01\x01\x04\x20";
+
+/// A P-256 public key.
+pub struct NativeP256PublicKey {
+    point: [u8; 65],
+    key: ParsedPublicKey,
+}
+
+impl P256PublicKey for NativeP256PublicKey {
+    fn parse(point: &[u8; 65]) -> Option<Self> {
+        Some(Self { point: *point, key: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()? })
+    }
+
+    fn point(&self) -> &[u8; 65] {
+        &self.point
+    }
+
+    fn verify(&self, bytes: &[u8; DIGEST_LEN], signature: &Signature) -> bool {
+        let mut fixed = [0; 64];
+        fixed[..32].copy_from_slice(&signature.r);
+        fixed[32..].copy_from_slice(&signature.s);
+        self.key.verify_digest_sig(&digest(bytes), &fixed).is_ok()
+    }
+}

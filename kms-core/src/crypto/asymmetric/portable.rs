@@ -1,0 +1,196 @@
+//! RSA by `rsa` and P-256 by `p256`: pure Rust, for builds without a C compiler, and what the native provider is tested
+//! against.
+
+use p256::ecdsa::signature::hazmat::{PrehashVerifier, RandomizedPrehashSigner};
+use p256::ecdsa::{self, SigningKey, VerifyingKey};
+use rsa::hazmat::rsa_decrypt_and_check;
+use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use rsa::traits::PublicKeyParts;
+use rsa::{BoxedUint, Oaep, Pkcs1v15Sign, Pss};
+use sha1::Sha1;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::der::Signature;
+use super::draw::{Public, Secret};
+use super::oaep;
+use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
+use super::rsa_public::verify_pss_any_salt;
+use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme};
+use crate::rng::{EntropyError, Rng};
+use crate::secret::SecretBytes;
+
+/// Pure Rust.
+#[derive(Clone, Copy, Debug)]
+pub enum Portable {}
+
+impl Provider for Portable {
+    type RsaPrivateKey = PortableRsaPrivateKey;
+    type RsaPublicKey = PortableRsaPublicKey;
+    type P256PrivateKey = PortableP256PrivateKey;
+    type P256PublicKey = PortableP256PublicKey;
+}
+
+/// An RSA private key. Its crate wipes it when it goes.
+pub struct PortableRsaPrivateKey {
+    key: rsa::PrivateKey,
+    purpose: Purpose,
+}
+
+impl RsaPrivateKey for PortableRsaPrivateKey {
+    type Public = PortableRsaPublicKey;
+
+    fn generate(kind: Kind, rng: &mut dyn Rng) -> Result<SecretBytes, EntropyError> {
+        let bits = kind.modulus_len().ok_or(EntropyError)? * 8;
+        let key = rsa::PrivateKey::new(&mut Secret(rng), bits).map_err(|_| EntropyError)?;
+        let material = key.to_pkcs8_der().map_err(|_| EntropyError)?;
+        Ok(SecretBytes::copied_from(material.as_bytes()))
+    }
+
+    fn parse(kind: Kind, purpose: Purpose, material: &[u8]) -> Option<(Self, PortableRsaPublicKey)> {
+        let key = rsa::PrivateKey::from_pkcs8_der(material).ok()?;
+        let public = PortableRsaPublicKey::of(key.to_public_key())?;
+        (Some(public.modulus_len()) == kind.modulus_len()).then_some((Self { key, purpose }, public))
+    }
+
+    fn sign(
+        &self,
+        scheme: SignatureScheme,
+        digest: &[u8; DIGEST_LEN],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<usize, Refused> {
+        if self.purpose != Purpose::Sign {
+            return Err(Refused);
+        }
+        let rng = &mut Public(rng);
+        let signature = match scheme {
+            SignatureScheme::RsaPss => self.key.sign_with_rng(rng, Pss::<Sha256>::new(), digest),
+            _ => self.key.sign_with_rng(rng, Pkcs1v15Sign::new::<Sha256>(), digest),
+        }
+        .map_err(|_| Refused)?;
+        out.get_mut(..signature.len()).ok_or(Refused)?.copy_from_slice(&signature);
+        Ok(signature.len())
+    }
+
+    fn decrypt(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<usize, Refused> {
+        if self.purpose != Purpose::Decrypt || ciphertext.len() != self.key.size() {
+            return Err(Refused);
+        }
+        let bits = u32::try_from(8 * self.key.size()).map_err(|_| Refused)?;
+        let number = BoxedUint::from_be_slice(ciphertext, bits).map_err(|_| Refused)?;
+        let number = rsa_decrypt_and_check(&self.key, Some(&mut Secret(rng)), &number).map_err(|_| Refused)?;
+        let mut block = Zeroizing::new(Zeroizing::new(number).to_be_bytes());
+        match scheme {
+            EncryptionScheme::OaepSha256 => oaep::decode::<Sha256>(&mut block, out),
+            EncryptionScheme::OaepSha1 => oaep::decode::<Sha1>(&mut block, out),
+            EncryptionScheme::Sm2 => Err(Refused),
+        }
+    }
+}
+
+/// An RSA public key.
+pub struct PortableRsaPublicKey {
+    key: rsa::PublicKey,
+    spki: Box<[u8]>,
+}
+
+impl PortableRsaPublicKey {
+    fn of(key: rsa::PublicKey) -> Option<Self> {
+        let spki = key.to_public_key_der().ok()?.as_bytes().into();
+        Some(Self { key, spki })
+    }
+}
+
+impl RsaPublicKey for PortableRsaPublicKey {
+    fn parse(spki: &[u8]) -> Option<Self> {
+        Self::of(rsa::PublicKey::from_public_key_der(spki).ok()?)
+    }
+
+    fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn modulus_len(&self) -> usize {
+        self.key.size()
+    }
+
+    fn verify(&self, scheme: SignatureScheme, digest: &[u8; DIGEST_LEN], signature: &[u8]) -> bool {
+        if signature.len() != self.modulus_len() {
+            return false;
+        }
+        match scheme {
+            SignatureScheme::RsaPkcs1 => self.key.verify(Pkcs1v15Sign::new::<Sha256>(), digest, signature).is_ok(),
+            SignatureScheme::RsaPss => verify_pss_any_salt(&self.spki, digest, signature),
+            SignatureScheme::Ecdsa | SignatureScheme::Sm2 => false,
+        }
+    }
+
+    fn encrypt(
+        &self,
+        scheme: EncryptionScheme,
+        plaintext: &[u8],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<(), Refused> {
+        let rng = &mut Secret(rng);
+        let ciphertext = match scheme {
+            EncryptionScheme::OaepSha256 => self.key.encrypt(rng, Oaep::<Sha256>::new(), plaintext),
+            EncryptionScheme::OaepSha1 => self.key.encrypt(rng, Oaep::<Sha1>::new(), plaintext),
+            EncryptionScheme::Sm2 => return Err(Refused),
+        };
+        out.copy_from_slice(&ciphertext.map_err(|_| Refused)?);
+        Ok(())
+    }
+}
+
+/// A P-256 private key. Its crate wipes it when it goes.
+pub struct PortableP256PrivateKey(SigningKey);
+
+impl P256PrivateKey for PortableP256PrivateKey {
+    fn parse(material: &[u8; 32]) -> Option<Self> {
+        SigningKey::from_slice(material).ok().map(Self)
+    }
+
+    fn public(&self) -> [u8; 65] {
+        uncompressed(self.0.verifying_key())
+    }
+
+    fn sign(&self, digest: &[u8; DIGEST_LEN], rng: &mut dyn Rng) -> Result<Signature, Refused> {
+        let signature: ecdsa::Signature =
+            self.0.sign_prehash_with_rng(&mut Public(rng), digest).map_err(|_| Refused)?;
+        let (r, s) = signature.split_bytes();
+        Ok(Signature { r: r.into(), s: s.into() })
+    }
+}
+
+/// A P-256 public key.
+pub struct PortableP256PublicKey {
+    point: [u8; 65],
+    key: VerifyingKey,
+}
+
+impl P256PublicKey for PortableP256PublicKey {
+    fn parse(point: &[u8; 65]) -> Option<Self> {
+        Some(Self { point: *point, key: VerifyingKey::from_sec1_bytes(point).ok()? })
+    }
+
+    fn point(&self) -> &[u8; 65] {
+        &self.point
+    }
+
+    fn verify(&self, digest: &[u8; DIGEST_LEN], signature: &Signature) -> bool {
+        ecdsa::Signature::from_scalars(signature.r, signature.s)
+            .is_ok_and(|signature| self.key.verify_prehash(digest, &signature).is_ok())
+    }
+}
+
+fn uncompressed(key: &VerifyingKey) -> [u8; 65] {
+    key.to_sec1_point(false).as_bytes().try_into().expect("an uncompressed point has 65 bytes")
+}
