@@ -45,6 +45,8 @@ pub struct Totals {
     pub keys: u64,
     /// Aliases.
     pub aliases: u64,
+    /// Versions that CreateKeyVersion has made.
+    pub added_versions: u64,
 }
 
 /// A place in the list of keys, which runs by creation time and then by id (OP-14).

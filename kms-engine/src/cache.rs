@@ -219,6 +219,7 @@ mod tests {
                 number: 1,
                 created: kms_core::time::Timestamp::from_unix(0),
                 cipher: None,
+                pair: None,
             };
             let version = Arc::new(version);
             cache.fill_version(&id, &version, cache.epoch());

@@ -24,7 +24,7 @@ const DEFAULT_CACHE: u64 = 10_000;
 /// The most cached records.
 const MAX_CACHE: u64 = 10_000_000;
 /// The quotas of the cloud, for each account and region (OP-98).
-const ALIBABA: Limits = Limits { keys: Some(200), aliases: Some(300) };
+const ALIBABA: Limits = Limits { keys: Some(200), aliases: Some(300), key_versions: 50 };
 
 /// The configuration of an engine. Its root key may be a secret, so it cannot be printed; it is wiped when it goes.
 pub struct Config {
@@ -236,16 +236,18 @@ fn parse_clock(value: &Value<'_>) -> Result<ClockSetting, KmsError> {
 }
 
 fn parse_limits(value: &Value<'_>) -> Result<Limits, KmsError> {
-    const FORM: &str = "\"alibaba\" or {\"keys\": a number, \"aliases\": a number}";
+    const FORM: &str = "\"alibaba\" or {\"keys\": a number, \"aliases\": a number, \"key_versions\": a number}";
     if value.is_text() {
         return if value.text()?.as_str() == "alibaba" { Ok(ALIBABA) } else { Err(value.must_be(FORM)) };
     }
     let mut object = value.object().map_err(|_| value.must_be(FORM))?;
     let keys = object.take("keys");
     let aliases = object.take("aliases");
+    let key_versions = object.take("key_versions");
     object.finish()?;
     let limit = |value: Option<Value<'_>>| value.map(|value| value.integer(0..=u64::MAX)).transpose();
-    Ok(Limits { keys: limit(keys)?, aliases: limit(aliases)? })
+    let key_versions = limit(key_versions)?.unwrap_or(Limits::default().key_versions);
+    Ok(Limits { keys: limit(keys)?, aliases: limit(aliases)?, key_versions })
 }
 
 fn one_of_statuses() -> String {

@@ -9,7 +9,7 @@ use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
 use kms_core::id::RequestId;
 use kms_core::model::{AccountStatus, Settings};
-use kms_core::op::{Ctx, KeyRef, Outcome, crypt, datakey, due, service};
+use kms_core::op::{Ctx, Drawn, KeyRef, Outcome, crypt, datakey, due, service};
 use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
 use kms_core::{Action, ErrorCode, KmsError};
@@ -195,11 +195,14 @@ impl Engine {
 
     /// Plans, commits and, on conflict, plans again.
     fn execute<R>(&self, plan: impl Fn(&mut Ctx<'_>) -> Result<Outcome<R>, KmsError>) -> Result<R, KmsError> {
+        let mut drawn = Drawn::default();
         for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
             let reader = self.store.reader();
             let mut rng = &self.entropy;
-            let outcome = plan(&mut Ctx::new(now, &mut rng, &reader, &self.settings));
+            let mut ctx = Ctx::new(now, &mut rng, &reader, &self.settings).again(drawn);
+            let outcome = plan(&mut ctx);
+            drawn = ctx.into_drawn();
             let Outcome { reply, changes } = match outcome {
                 Ok(outcome) if !outcome.changes.is_empty() => outcome,
                 // An answer, a refusal too, rests on what was read.
@@ -245,17 +248,20 @@ impl Engine {
     }
 
     /// The first checks of every call (OP-10): before its parameters are looked at.
-    fn admit(&self) -> Result<(), KmsError> {
+    pub(crate) fn admit(&self) -> Result<(), KmsError> {
         self.check()?;
         self.check_account()
     }
 
-    fn key_ref<'k>(&self, text: &'k str, name: &'static str) -> Result<KeyRef<'k>, KmsError> {
+    pub(crate) fn key_ref<'k>(&self, text: &'k str, name: &'static str) -> Result<KeyRef<'k>, KmsError> {
         if text.is_empty() { Err(KmsError::missing(name)) } else { Ok(KeyRef::parse(text, &self.settings)) }
     }
 
     /// Runs an operation that writes nothing, and reads through the cache.
-    fn on_cache<R>(&self, operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>) -> Result<R, KmsError> {
+    pub(crate) fn on_cache<R>(
+        &self,
+        operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>,
+    ) -> Result<R, KmsError> {
         let view = CachedView::new(&self.cache, &self.store);
         let mut rng = &self.entropy;
         operation(&mut Ctx::new(self.clock.now(), &mut rng, &view, &self.settings))

@@ -90,7 +90,8 @@ impl kms_host {
 /// clock:          "system", or {"manual":"2030-01-01T00:00:00Z"}: a clock that kms_clock_advance alone moves.
 /// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and
 ///                 "memory:".
-/// limits:         {"keys":NUMBER,"aliases":NUMBER}, or "alibaba" for those of the cloud; none.
+/// limits:         {"keys":NUMBER,"aliases":NUMBER,"key_versions":NUMBER}, or "alibaba" for those of the cloud; none but
+///                 50 versions that CreateKeyVersion makes.
 /// account_status: the account's status in the beginning; "Enabled".
 /// hsm:            whether keys of protection level HSM can be made; true.
 /// cache:          how many records are kept in memory; 10000.

@@ -19,8 +19,10 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadPayload;
 
-/// The schema of every struct below.
+/// The first schema of every record.
 pub(crate) const V1: u16 = 1;
+/// The second.
+const V2: u16 = 2;
 
 /// Declares how an enumeration of the model is numbered in records. The numbers are part of the format.
 macro_rules! numbered {
@@ -88,18 +90,24 @@ impl postcard::ser_flavors::Flavor for Wiped {
     }
 }
 
-fn decode<'b, T: Deserialize<'b>>(schema: u16, payload: &'b [u8]) -> Result<T, BadPayload> {
-    if schema != V1 {
-        return Err(BadPayload);
-    }
+/// Reads a payload whose schema number is that of `T`.
+fn decode<'b, T: Deserialize<'b>>(payload: &'b [u8]) -> Result<T, BadPayload> {
     match postcard::take_from_bytes(payload) {
         Ok((record, [])) => Ok(record),
         _ => Err(BadPayload),
     }
 }
 
+/// Refuses every schema but the first.
+fn only_v1(schema: u16) -> Result<(), BadPayload> {
+    if schema == V1 { Ok(()) } else { Err(BadPayload) }
+}
+
 /// A record with a payload of its own.
 pub(crate) trait Record: Sized {
+    /// The schema that is written.
+    const SCHEMA: u16 = V1;
+
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload>;
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload>;
 }
@@ -149,7 +157,8 @@ impl Record for Key {
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        let v1: KeyV1 = decode(schema, payload)?;
+        only_v1(schema)?;
+        let v1: KeyV1 = decode(payload)?;
         Ok(Self {
             id: KeyId::from_bytes(v1.id),
             spec: read_spec(v1.spec)?,
@@ -196,7 +205,8 @@ impl Record for VersionRecord {
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        let v1: VersionV1<'_> = decode(schema, payload)?;
+        only_v1(schema)?;
+        let v1: VersionV1<'_> = decode(payload)?;
         Ok(Self {
             id: KeyVersionId::from_bytes(v1.id),
             key: KeyId::from_bytes(v1.key),
@@ -223,7 +233,8 @@ impl Record for Alias {
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        let v1: AliasV1 = decode(schema, payload)?;
+        only_v1(schema)?;
+        let v1: AliasV1 = decode(payload)?;
         Ok(Self {
             name: AliasName::parse(&v1.name).ok_or(BadPayload)?,
             key: KeyId::from_bytes(v1.key),
@@ -266,7 +277,8 @@ impl Record for Owner {
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        let v1: OwnerV1 = decode(schema, payload)?;
+        only_v1(schema)?;
+        let v1: OwnerV1 = decode(payload)?;
         let (status, configured) = (read_status(v1.status)?, read_status(v1.configured)?);
         Ok(Self { account: v1.account, region: v1.region, status, configured })
     }
@@ -286,14 +298,34 @@ struct HeadV1 {
     latest: u64,
 }
 
+#[derive(Serialize, Deserialize)]
+struct HeadV2 {
+    keys: u64,
+    aliases: u64,
+    added_versions: u64,
+    latest: u64,
+}
+
 impl Record for Head {
+    const SCHEMA: u16 = V2;
+
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
-        encode(&HeadV1 { keys: self.totals.keys, aliases: self.totals.aliases, latest: self.latest }, 32)
+        let Totals { keys, aliases, added_versions } = self.totals;
+        encode(&HeadV2 { keys, aliases, added_versions, latest: self.latest }, 40)
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        let v1: HeadV1 = decode(schema, payload)?;
-        Ok(Self { totals: Totals { keys: v1.keys, aliases: v1.aliases }, latest: v1.latest })
+        let v2 = match schema {
+            V1 => {
+                // Before CreateKeyVersion there was nothing to count.
+                let HeadV1 { keys, aliases, latest } = decode(payload)?;
+                HeadV2 { keys, aliases, added_versions: 0, latest }
+            }
+            V2 => decode(payload)?,
+            _ => return Err(BadPayload),
+        };
+        let totals = Totals { keys: v2.keys, aliases: v2.aliases, added_versions: v2.added_versions };
+        Ok(Self { totals, latest: v2.latest })
     }
 }
 
@@ -350,7 +382,7 @@ mod tests {
     }
 
     fn head() -> Head {
-        Head { totals: Totals { keys: 1, aliases: 200 }, latest: 3 }
+        Head { totals: Totals { keys: 1, aliases: 200, added_versions: 2 }, latest: 3 }
     }
 
     /// The bytes, worked out by hand from the postcard wire format: integers are varints, texts and lists have their length
@@ -369,19 +401,29 @@ mod tests {
         check(version(None).encode(), format!("{twos} {ones} 01 ac02 00 00"));
         check(alias().encode(), format!("07 616c6961732f61 {ones} 01"));
         check(owner().encode(), "01 37 01 72 03 01".to_owned());
-        check(head().encode(), "01 c801 03".to_owned());
+        check(head().encode(), "01 c801 02 03".to_owned());
     }
 
     fn round_trip<R: Record + fmt::Debug>(record: &R) -> R {
         let payload = record.encode().unwrap();
         let mut longer = payload.to_vec();
         longer.push(0);
-        assert!(R::decode(V1, &longer).is_err(), "bytes left over");
-        assert!(R::decode(V1 + 1, &payload).is_err(), "an unknown schema");
+        assert!(R::decode(R::SCHEMA, &longer).is_err(), "bytes left over");
+        assert!(R::decode(R::SCHEMA + 1, &payload).is_err(), "an unknown schema");
+        assert!(R::decode(0, &payload).is_err(), "an unknown schema");
         for len in 0..payload.len() {
-            assert!(R::decode(V1, &payload[..len]).is_err(), "cut to {len}");
+            assert!(R::decode(R::SCHEMA, &payload[..len]).is_err(), "cut to {len}");
         }
-        R::decode(V1, &payload).unwrap()
+        R::decode(R::SCHEMA, &payload).unwrap()
+    }
+
+    /// Bytes that earlier versions of the engine have written, worked out by hand as above.
+    #[test]
+    fn older_schemas_are_read() {
+        let read = Head::decode(V1, &[1, 0xc8, 1, 3]).unwrap();
+        assert_eq!(read, Head { totals: Totals { keys: 1, aliases: 200, added_versions: 0 }, latest: 3 });
+        assert!(Head::decode(V1, &[1, 0xc8, 1, 2, 3]).is_err(), "one number too many");
+        assert!(Head::decode(V2, &[1, 0xc8, 1, 3]).is_err(), "one too few");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use kms_core::view::Totals;
 use kms_core::{ErrorCode, KmsError};
 use parking_lot::{Condvar, Mutex};
 
-use crate::codec::{Head, Record, V1};
+use crate::codec::{Head, Record};
 use crate::keys;
 use crate::raw::{Batch, Expect, RawError, RawKv, Rev, Write};
 use crate::seal::{Front, RecordType, Sealer};
@@ -49,6 +49,8 @@ pub struct Prepared {
     pub(crate) keys: i64,
     /// How many aliases there will be more.
     pub(crate) aliases: i64,
+    /// How many versions of CreateKeyVersion there will be more.
+    pub(crate) added_versions: i64,
     pub(crate) touched: Vec<Touched>,
     /// The instant of the call.
     pub(crate) now: Timestamp,
@@ -296,6 +298,7 @@ fn add(totals: Totals, prepared: &Prepared) -> Option<Totals> {
     Some(Totals {
         keys: totals.keys.checked_add_signed(prepared.keys)?,
         aliases: totals.aliases.checked_add_signed(prepared.aliases)?,
+        added_versions: totals.added_versions.checked_add_signed(prepared.added_versions)?,
     })
 }
 
@@ -321,7 +324,8 @@ fn assemble(
             .ok_or_else(|| KmsError::with_detail(ErrorCode::StoreCorrupt, "it counts fewer records than it holds"))?;
         head.latest = head.latest.max(prepared.now.unix());
     }
-    let front = Front { kind: RecordType::Totals, schema: V1, revision: base.front.revision + 1, ..base.front };
+    let front =
+        Front { kind: RecordType::Totals, schema: Head::SCHEMA, revision: base.front.revision + 1, ..base.front };
     let payload = head.encode().map_err(|_| ErrorCode::InternalFailure)?;
     let value = sealer.seal(keys::TOTALS, &front, &payload, rng)?;
     batch.expect.push((keys::TOTALS.to_vec(), Expect::Rev(base.rev)));

@@ -217,7 +217,7 @@ impl View for Reader<'_> {
 
     fn version(&self, id: &KeyVersionId) -> Result<Option<Held<'_, KeyVersion>>, KmsError> {
         let Some(record) = self.version_record(id)? else { return Ok(None) };
-        let version = KeyVersion::expand(&record).ok_or_else(|| damaged("the material of a key is not of its kind"))?;
+        let version = KeyVersion::expand(record).ok_or_else(|| damaged("the material of a key is not of its kind"))?;
         Ok(Some(Held::Shared(Arc::new(version))))
     }
 

@@ -123,10 +123,10 @@ fn aad(front: &[u8], key: &[u8]) -> Vec<u8> {
 
 impl Front {
     /// The front of a record that is written where none stands.
-    pub(crate) fn first(kind: RecordType, rng: &mut dyn Rng) -> Result<Self, EntropyError> {
+    pub(crate) fn first(kind: RecordType, schema: u16, rng: &mut dyn Rng) -> Result<Self, EntropyError> {
         let mut incarnation = [0; 16];
         rng.public(&mut incarnation)?;
-        Ok(Self { kind, schema: crate::codec::V1, incarnation, revision: 1 })
+        Ok(Self { kind, schema, incarnation, revision: 1 })
     }
 
     fn encode(&self) -> [u8; FRONT_LEN] {

@@ -76,11 +76,11 @@ impl Store {
         let expect = [keys::HEADER, keys::SETTINGS, keys::TOTALS].map(|key| (key.to_vec(), Expect::Absent)).to_vec();
         let mut batch = Batch { expect, writes: Vec::new() };
         batch.writes.push(Write::Put { key: keys::HEADER.to_vec(), value: header });
-        let front = Front::first(RecordType::Settings, rng)?;
+        let front = Front::first(RecordType::Settings, Owner::SCHEMA, rng)?;
         let payload = owner.encode().map_err(|_| ErrorCode::InternalFailure)?;
         let sealed = sealer.seal(keys::SETTINGS, &front, &payload, rng)?;
         batch.writes.extend(value::lay_out(keys::SETTINGS.to_vec(), &front, &sealed, raw.caps().max_value)?);
-        let front = Front::first(RecordType::Totals, rng)?;
+        let front = Front::first(RecordType::Totals, Head::SCHEMA, rng)?;
         let payload = head.encode().map_err(|_| ErrorCode::InternalFailure)?;
         let value = sealer.seal(keys::TOTALS, &front, &payload, rng)?;
         batch.writes.push(Write::Put { key: keys::TOTALS.to_vec(), value });
@@ -130,10 +130,12 @@ impl Store {
             draft.add(change, reader)?;
         }
         let mut writer = Writer { store: self, reader, writes: Vec::new(), rng };
-        let (mut key_count, mut alias_count) = (0, 0);
+        let (mut key_count, mut alias_count, mut added_versions) = (0, 0, 0);
         let mut touched = Vec::new();
         for (id, Edit { before, after }) in draft.keys {
             key_count += i64::from(after.is_some()) - i64::from(before.is_some());
+            let added = |key: &Option<Key>| key.as_ref().map_or(0, |key| key.added_versions().cast_signed());
+            added_versions += added(&after) - added(&before);
             writer.record(keys::key(&id), RecordType::Key, after.as_ref())?;
             let places = |key: &Key| Some(keys::key_list(key.created, &key.id));
             writer.entry(before.as_ref().and_then(places), after.as_ref().and_then(places))?;
@@ -163,7 +165,7 @@ impl Store {
         }
         let writes = writer.writes;
         let (expect, totals) = reader.read_set();
-        Ok(Prepared { expect, totals, writes, keys: key_count, aliases: alias_count, touched, now })
+        Ok(Prepared { expect, totals, writes, keys: key_count, aliases: alias_count, added_versions, touched, now })
     }
 
     /// Commits a plan's writes; on disk when this returns `Ok`. `invalidate` is told, on whichever thread leads the commit
@@ -192,7 +194,8 @@ impl Store {
         writer.record(keys::SETTINGS.to_vec(), RecordType::Settings, Some(&owner))?;
         let writes = writer.writes;
         let (expect, totals) = reader.read_set();
-        let prepared = Prepared { expect, totals, writes, keys: 0, aliases: 0, touched: vec![Touched::Owner], now };
+        let touched = vec![Touched::Owner];
+        let prepared = Prepared { expect, totals, writes, keys: 0, aliases: 0, added_versions: 0, touched, now };
         self.commit(prepared, rng, &|_| {}).map_err(|error| match error {
             CommitError::Conflict => ErrorCode::InternalFailure.into(),
             CommitError::Failed(error) => error,
@@ -267,7 +270,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Puts or removes the record under `key`. The reader has read what stands there.
-    fn record(&mut self, key: Vec<u8>, kind: RecordType, record: Option<&impl Record>) -> Result<(), KmsError> {
+    fn record<R: Record>(&mut self, key: Vec<u8>, kind: RecordType, record: Option<&R>) -> Result<(), KmsError> {
         let standing = self.reader.standing(&key);
         if let Some(Standing { front, pieces }) = standing {
             let old = |i| Write::Delete { key: keys::piece(&key, &front.incarnation, front.revision, i) };
@@ -280,8 +283,8 @@ impl Writer<'_> {
             return Ok(());
         };
         let front = match standing {
-            Some(Standing { front, .. }) => Front { schema: V1, revision: front.revision + 1, ..front },
-            None => Front::first(kind, self.rng)?,
+            Some(Standing { front, .. }) => Front { schema: R::SCHEMA, revision: front.revision + 1, ..front },
+            None => Front::first(kind, R::SCHEMA, self.rng)?,
         };
         let payload = record.encode().map_err(|_| ErrorCode::InternalFailure)?;
         let sealed = self.store.sealer.seal(&key, &front, &payload, self.rng)?;
@@ -298,7 +301,7 @@ impl Writer<'_> {
             self.writes.push(Write::Delete { key });
         }
         if let Some(key) = after {
-            let front = Front::first(RecordType::Entry, self.rng)?;
+            let front = Front::first(RecordType::Entry, V1, self.rng)?;
             let value = self.store.sealer.seal(&key, &front, &[], self.rng)?;
             self.writes.push(Write::Put { key, value });
         }

@@ -40,7 +40,7 @@ impl View for OneKey {
     }
 
     fn totals(&self) -> Result<Totals, KmsError> {
-        Ok(Totals { keys: self.key.iter().count() as u64, aliases: 0 })
+        Ok(Totals { keys: self.key.iter().count() as u64, aliases: 0, added_versions: 0 })
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {
@@ -92,7 +92,7 @@ impl Core {
         for change in outcome.expect("a key can be made").changes {
             match change {
                 Change::PutKey(key) => made = Some(*key),
-                Change::PutVersion(record) => version = KeyVersion::expand(&record),
+                Change::PutVersion(record) => version = KeyVersion::expand(*record),
                 other => panic!("CreateKey wants {other:?}"),
             }
         }

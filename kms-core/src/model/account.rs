@@ -19,12 +19,20 @@ texts! {
 }
 
 /// Quotas; `None` is no limit (OP-98).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most keys of the account in the region.
     pub keys: Option<u64>,
     /// The most aliases of the account in the region.
     pub aliases: Option<u64>,
+    /// The most versions that CreateKeyVersion makes in the account and region (OP-31).
+    pub key_versions: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { keys: None, aliases: None, key_versions: 50 }
+    }
 }
 
 /// What the host has decided for an engine. Constant while it is open.

@@ -2,6 +2,7 @@
 
 use super::{Tags, texts};
 use crate::crypto::Cipher;
+use crate::crypto::asymmetric;
 use crate::id::{KeyId, KeyVersionId};
 use crate::state::KeyState;
 use crate::time::Timestamp;
@@ -67,6 +68,19 @@ impl KeySpec {
         }
     }
 
+    /// The kind of an asymmetric spec; `None` for the symmetric ones.
+    #[must_use]
+    pub const fn asymmetric(self) -> Option<asymmetric::Kind> {
+        match self {
+            Self::Aes256 | Self::Aes128 | Self::Aes192 | Self::Sm4 => None,
+            Self::Rsa2048 => Some(asymmetric::Kind::Rsa2048),
+            Self::Rsa3072 => Some(asymmetric::Kind::Rsa3072),
+            Self::EcP256 => Some(asymmetric::Kind::P256),
+            Self::EcP256K => Some(asymmetric::Kind::Secp256k1),
+            Self::EcSm2 => Some(asymmetric::Kind::Sm2),
+        }
+    }
+
     /// The usage of a key whose creator names none (OP-16).
     #[must_use]
     pub const fn default_usage(self) -> KeyUsage {
@@ -110,7 +124,8 @@ pub struct Key {
     pub delete_at: Option<Timestamp>,
     /// Present while the key is protected against deletion: the reason given, possibly empty.
     pub deletion_protection: Option<String>,
-    /// The version that encrypts; asymmetric keys have none.
+    /// Its newest version. Of a symmetric key this is the one that encrypts, the contract's PrimaryKeyVersion; of an asymmetric
+    /// key the one that is meant where none is named. `None` only while the key is being swept away.
     pub primary: Option<KeyVersionId>,
     /// How many versions it has; they are numbered from 1.
     pub versions: u32,
@@ -123,6 +138,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// How many versions CreateKeyVersion has made: the first of a key came with it.
+    #[must_use]
+    pub fn added_versions(&self) -> u64 {
+        if self.spec.asymmetric().is_some() { u64::from(self.versions.saturating_sub(1)) } else { 0 }
+    }
+
     /// Whether the key is gone at `now`: its DeleteDate has come, swept away or not (OP-26).
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {

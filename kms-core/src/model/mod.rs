@@ -1,16 +1,18 @@
 //! The records of the KMS as plain data, and the values they are made of.
 
 mod account;
+mod algorithm;
 mod alias;
 mod key;
 mod tag;
 mod version;
 
 pub use account::{AccountStatus, Limits, Settings};
+pub use algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 pub use alias::{Alias, AliasName};
 pub use key::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel};
 pub use tag::{MAX_TAGS, Tag, Tags};
-pub use version::{KeyVersion, VersionRecord};
+pub use version::{KeyPair, KeyVersion, VersionRecord};
 
 /// Declares an enumeration of the contract's texts: its names, how it is written and how it is read.
 macro_rules! texts {

@@ -1,7 +1,14 @@
 //! A key version: one generation of a key's material.
 
-use super::KeySpec;
+use std::fmt;
+use std::sync::OnceLock;
+
+use kms_secmem::wiped::Wiped;
+
+use super::{KeySpec, KeyUsage};
 use crate::crypto::DerivingKey;
+use crate::crypto::asymmetric::{PrivateKey, PublicKey, Purpose};
+use crate::error::{ErrorCode, KmsError};
 use crate::id::{KeyId, KeyVersionId};
 use crate::secret::SecretBytes;
 use crate::time::Timestamp;
@@ -19,7 +26,7 @@ pub struct VersionRecord {
     pub created: Timestamp,
     /// The kind of its material, that of its key.
     pub spec: KeySpec,
-    /// The key bytes; `None` for an EXTERNAL key whose material is not there.
+    /// The key bytes, or what [`PrivateKey::generate`] has drawn; `None` for an EXTERNAL key whose material is not there.
     pub material: Option<SecretBytes>,
 }
 
@@ -36,16 +43,60 @@ pub struct KeyVersion {
     pub created: Timestamp,
     /// The expanded material, if it is there and symmetric.
     pub cipher: Option<DerivingKey>,
+    /// The key pair, if it is an asymmetric one.
+    pub pair: Option<KeyPair>,
 }
 
 impl KeyVersion {
     /// Expands the material of `record`. `None` when it does not fit its spec, which only damage can bring about.
     #[must_use]
-    pub fn expand(record: &VersionRecord) -> Option<Self> {
-        let cipher = match (&record.material, record.spec.cipher()) {
-            (Some(material), Some(cipher)) => Some(DerivingKey::new(cipher, material.expose()).ok()?),
-            _ => None,
+    pub fn expand(record: VersionRecord) -> Option<Self> {
+        let VersionRecord { id, key, number, created, spec, material } = record;
+        let (mut cipher, mut pair) = (None, None);
+        if let Some(material) = material {
+            match spec.cipher() {
+                Some(kind) => cipher = Some(DerivingKey::new(kind, material.expose()).ok()?),
+                None => pair = Some(KeyPair { spec, material, parsed: OnceLock::new() }),
+            }
+        }
+        Some(Self { id, key, number, created, cipher, pair })
+    }
+}
+
+/// A private key and its public half. They are parsed when they are first used, and stay parsed: an RSA key takes a third of
+/// a signature's time, which lists and descriptions should not spend.
+pub struct KeyPair {
+    spec: KeySpec,
+    material: SecretBytes,
+    parsed: OnceLock<Wiped<Option<PrivateKey>>>,
+}
+
+impl KeyPair {
+    /// The private key, for the one usage that its key has.
+    ///
+    /// # Errors
+    /// `KMS_STORE_CORRUPT` when the material is not what its spec says.
+    pub fn private(&self, usage: KeyUsage) -> Result<&PrivateKey, KmsError> {
+        let purpose = match usage {
+            KeyUsage::SignVerify => Purpose::Sign,
+            KeyUsage::EncryptDecrypt => Purpose::Decrypt,
         };
-        Some(Self { id: record.id, key: record.key, number: record.number, created: record.created, cipher })
+        let parse = || PrivateKey::parse(self.spec.asymmetric()?, purpose, self.material.expose());
+        let parsed = self.parsed.get_or_init(|| Wiped::new(parse)).as_ref();
+        parsed.ok_or_else(|| KmsError::with_detail(ErrorCode::StoreCorrupt, "a key pair is none"))
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// Those of [`Self::private`].
+    pub fn public(&self, usage: KeyUsage) -> Result<&PublicKey, KmsError> {
+        Ok(self.private(usage)?.public())
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair").field("spec", &self.spec).finish_non_exhaustive()
     }
 }

@@ -50,6 +50,8 @@ impl Operation for CreateAlias {
         };
         ctx.reach(Step::Limits);
         if let Some(limit) = ctx.settings.limits.aliases
+            // What is gone is counted only where it decides.
+            && ctx.view.totals()?.aliases >= limit
             && live_aliases(ctx)? >= limit
         {
             return Err(ErrorCode::LimitExceeded.into());

@@ -7,6 +7,7 @@ use kms_secmem::wiped::with_wiped_zeros;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::asymmetric::{Pair, VersionRef};
 use super::{Ctx, KeyRef, Operation, Outcome, Step};
 use crate::context::EncryptionContext;
 use crate::crypto::blob::{self, Blob, MAX_PAYLOAD, PayloadKind};
@@ -14,7 +15,7 @@ use crate::crypto::{DerivingKey, NONCE_LEN};
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{Key, KeyVersion, Settings};
+use crate::model::{EncryptionAlgorithm, Key, KeyUsage, KeyVersion, Settings};
 use crate::params::{Params, decode_base64};
 use crate::view::Held;
 
@@ -49,10 +50,10 @@ impl<'a> Sealer<'a> {
 
     fn of(key: &Key, ctx: &Ctx<'a>) -> Result<Self, KmsError> {
         ctx.reach(Step::Kind);
-        let primary = key.primary.filter(|_| key.spec.cipher().is_some()).ok_or(ErrorCode::OperationRejected)?;
-        // A key is committed together with its version, so that a missing one is damage.
-        let damaged = || KmsError::with_detail(ErrorCode::StoreCorrupt, "a key has lost its primary version");
-        Ok(Self(ctx.view.version(&primary)?.ok_or_else(damaged)?))
+        if key.spec.cipher().is_none() {
+            return Err(ErrorCode::OperationRejected.into());
+        }
+        Ok(Self(ctx.newest_version(key)?))
     }
 
     pub(super) fn seal(
@@ -143,8 +144,19 @@ pub fn decrypt(
     out: &mut [u8],
     ctx: &mut Ctx<'_>,
 ) -> Result<Opened, KmsError> {
+    open(blob, Gate::Decrypt, context, out, ctx)
+}
+
+/// [`decrypt`], for an action with this gate.
+pub(super) fn open(
+    blob: &[u8],
+    gate: Gate,
+    context: &EncryptionContext,
+    out: &mut [u8],
+    ctx: &Ctx<'_>,
+) -> Result<Opened, KmsError> {
     let source = Source::find(blob, ctx)?;
-    ctx.pass(&source.key, Gate::Decrypt)?;
+    ctx.pass(&source.key, gate)?;
     ctx.reach(Step::Operation);
     source.open(context, out)
 }
@@ -303,8 +315,8 @@ pub struct ReEncryptRequest<'p> {
 /// The key whose public half made the ciphertext: the public-key mode (OP-45).
 #[derive(Debug)]
 struct SourceKey<'p> {
-    key: KeyRef<'p>,
-    version: &'p str,
+    of: VersionRef<'p>,
+    algorithm: EncryptionAlgorithm,
 }
 
 impl<'p> SourceKey<'p> {
@@ -313,12 +325,39 @@ impl<'p> SourceKey<'p> {
         if NAMES.iter().all(|name| params.text(name).is_none()) {
             return Ok(None);
         }
-        for name in NAMES {
-            params.required(name)?;
+        let [key, version, algorithm] = NAMES;
+        let of = VersionRef {
+            key: KeyRef::parse(params.required(key)?, settings),
+            version: Some(params.required(version)?),
+        };
+        let algorithm =
+            EncryptionAlgorithm::parse(params.required(algorithm)?).ok_or_else(|| KmsError::invalid(algorithm))?;
+        Ok(Some(Self { of, algorithm }))
+    }
+
+    /// Decrypts, and encrypts what came out under the destination: as bytes, as if Encrypt had been given them.
+    fn reencrypt(
+        &self,
+        ciphertext: &[u8],
+        destination: &KeyRef<'_>,
+        destination_context: &EncryptionContext,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(UsedKey, Vec<u8>), KmsError> {
+        let source = Pair::find(&self.of, ctx)?;
+        let destination = ctx.find(destination)?;
+        ctx.pass(source.key(), Gate::ReEncryptSource)?;
+        ctx.pass(&destination, Gate::ReEncryptDestination)?;
+        source.check_kind(Some(KeyUsage::EncryptDecrypt), ctx)?;
+        let sealer = Sealer::of(&destination, ctx)?;
+        if !self.algorithm.fits(source.key().spec) {
+            return Err(KmsError::invalid("SourceEncryptionAlgorithm"));
         }
-        let known = ["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1", "SM2PKE"];
-        params.choice(NAMES[2], |text| known.contains(&text).then_some(()))?;
-        Ok(Some(Self { key: KeyRef::parse(params.required(NAMES[0])?, settings), version: params.required(NAMES[1])? }))
+        with_wiped_zeros(ciphertext.len().min(MAX_PAYLOAD), |payload| {
+            let (used, len) = source.decrypt(self.algorithm, ciphertext, payload, ctx)?;
+            let mut blob = vec![0; len + blob::OVERHEAD];
+            sealer.seal(PayloadKind::Bytes, &payload[..len], destination_context, &mut blob, ctx)?;
+            Ok((used, blob))
+        })
     }
 }
 
@@ -345,13 +384,9 @@ impl Operation for ReEncrypt {
 
     fn plan(request: ReEncryptRequest<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<BlobReply>, KmsError> {
         if let Some(source) = request.source_key {
-            let key = ctx.find(&source.key)?;
-            ctx.find_version(&key, source.version)?;
-            let destination = ctx.find(&request.destination)?;
-            ctx.pass(&key, Gate::ReEncryptSource)?;
-            ctx.pass(&destination, Gate::ReEncryptDestination)?;
-            // Every key is symmetric until asymmetric ones can be made; none has a public half.
-            return Err(ErrorCode::OperationRejected.into());
+            let (used, blob) =
+                source.reencrypt(&request.blob, &request.destination, &request.destination_context, ctx)?;
+            return Ok(Outcome::read(BlobReply { ciphertext_blob: Base64(blob), used }));
         }
         let mut out = vec![0; request.blob.len()];
         let used = reencrypt(

@@ -48,7 +48,7 @@ pub struct DataKeyRequest<'p> {
 }
 
 impl<'p> DataKeyRequest<'p> {
-    fn parse(params: &'p Params, settings: &Settings) -> Result<Self, KmsError> {
+    pub(super) fn parse(params: &'p Params, settings: &Settings) -> Result<Self, KmsError> {
         let len = match params.number("NumberOfBytes", 1, MAX_LEN as u64)? {
             // With a number of bytes KeySpec is not even looked at.
             Some(len) => usize::try_from(len).map_err(|_| KmsError::invalid("NumberOfBytes"))?,
@@ -65,7 +65,12 @@ impl<'p> DataKeyRequest<'p> {
         Ok(Self { key: KeyRef::parse(params.required("KeyId")?, settings), len, context })
     }
 
-    fn generate(&self, gate: Gate, ctx: &mut Ctx<'_>) -> Result<(Zeroizing<Vec<u8>>, BlobReply), KmsError> {
+    /// The length of the data key, in bytes.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn generate(&self, gate: Gate, ctx: &mut Ctx<'_>) -> Result<(Zeroizing<Vec<u8>>, BlobReply), KmsError> {
         let mut data_key = Zeroizing::new(vec![0; self.len]);
         let mut out = vec![0; self.len + blob::OVERHEAD];
         let used = generate(&self.key, gate, &mut data_key, &self.context, &mut out, ctx)?;

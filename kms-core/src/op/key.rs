@@ -12,7 +12,6 @@ use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
 use crate::model::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Settings, Tags, VersionRecord};
 use crate::params::{Object, Params};
-use crate::secret::SecretBytes;
 use crate::state::KeyState;
 use crate::time::{Interval, Timestamp};
 use crate::view::DuePlace;
@@ -60,10 +59,6 @@ impl Operation for CreateKey {
             // Rotation comes with a release of its own; a key that silently never rotated would be worse than none.
             return Err(ErrorCode::UnsupportedOperation.into());
         }
-        if spec.cipher().is_none() {
-            // Asymmetric keys do too.
-            return Err(ErrorCode::UnsupportedOperation.into());
-        }
         Ok(CreateKeyRequest { description, spec, usage, origin, protection })
     }
 
@@ -74,18 +69,17 @@ impl Operation for CreateKey {
         }
         ctx.reach(Step::Limits);
         if let Some(limit) = ctx.settings.limits.keys
+            // What is gone is counted only where it decides.
+            && ctx.view.totals()?.keys >= limit
             && live_keys(ctx)? >= limit
         {
             return Err(ErrorCode::LimitExceeded.into());
         }
         ctx.reach(Step::Operation);
         let (id, version) = (KeyId::random(ctx.rng)?, KeyVersionId::random(ctx.rng)?);
-        let (state, material) = match (request.origin, request.spec.cipher()) {
-            (Origin::AliyunKms, Some(cipher)) => {
-                let material = SecretBytes::filled(cipher.key_len(), |bytes| ctx.rng.secret(bytes))?;
-                (KeyState::Enabled, Some(material))
-            }
-            _ => (KeyState::PendingImport, None),
+        let (state, material) = match request.origin {
+            Origin::AliyunKms => (KeyState::Enabled, Some(ctx.draw(request.spec)?)),
+            Origin::External => (KeyState::PendingImport, None),
         };
         let key = Key {
             id,
@@ -161,7 +155,10 @@ impl Metadata {
             key_state: key.state.as_str(),
             origin: key.origin,
             protection_level: key.protection,
-            primary_key_version: key.primary.map(|id| id.to_string()).unwrap_or_default(),
+            primary_key_version: match key.primary {
+                Some(id) if key.spec.cipher().is_some() => id.to_string(),
+                _ => String::new(),
+            },
             last_rotation_date: key.last_rotation,
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
             material_expire_time: "",

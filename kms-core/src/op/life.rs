@@ -111,12 +111,10 @@ impl Operation for CancelKeyDeletion {
     }
 }
 
-/// Whether the key's primary version has its material; that of an EXTERNAL key may be missing.
+/// Whether the key's newest version has its material; that of an EXTERNAL key may be missing.
 fn has_material(key: &Key, ctx: &Ctx<'_>) -> Result<bool, KmsError> {
-    match key.primary {
-        None => Ok(true),
-        Some(id) => Ok(ctx.view.version(&id)?.is_some_and(|version| version.cipher.is_some())),
-    }
+    let version = ctx.newest_version(key)?;
+    Ok(version.cipher.is_some() || version.pair.is_some())
 }
 
 /// SetDeletionProtection.

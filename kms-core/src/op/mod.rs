@@ -7,19 +7,23 @@
 use std::cell::Cell;
 
 use crate::Change;
+use crate::crypto::asymmetric::PrivateKey;
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{Alias, AliasName, Key, KeyVersion, Settings};
+use crate::model::{Alias, AliasName, Key, KeySpec, KeyVersion, Settings};
 use crate::params::Params;
 use crate::rng::Rng;
+use crate::secret::SecretBytes;
 use crate::time::Timestamp;
 use crate::view::{Held, View};
 
 pub mod alias;
+pub mod asymmetric;
 pub mod crypt;
 pub mod datakey;
 pub mod due;
+pub mod export;
 pub mod key;
 pub mod life;
 pub mod page;
@@ -41,7 +45,13 @@ pub struct Ctx<'a> {
     /// Account, region and limits.
     pub settings: &'a Settings,
     order: Order,
+    drawn: Drawn,
 }
+
+/// Key material that a plan has drawn. A call that is planned again because something it had read has changed goes on with
+/// it: an RSA key takes long to make.
+#[derive(Debug, Default)]
+pub struct Drawn(Option<(KeySpec, SecretBytes)>);
 
 /// The result of an operation that may go through.
 #[derive(Debug)]
@@ -114,7 +124,35 @@ struct Order(Cell<Step>);
 impl<'a> Ctx<'a> {
     /// The circumstances of one call.
     pub fn new(now: Timestamp, rng: &'a mut dyn Rng, view: &'a dyn View, settings: &'a Settings) -> Self {
-        Self { now, rng, view, settings, order: Order(Cell::new(Step::Required)) }
+        Self { now, rng, view, settings, order: Order(Cell::new(Step::Required)), drawn: Drawn::default() }
+    }
+
+    /// The circumstances of a call that is planned again, with what it has drawn before.
+    #[must_use]
+    pub fn again(self, drawn: Drawn) -> Self {
+        Self { drawn, ..self }
+    }
+
+    /// What the call has drawn, for [`Self::again`].
+    #[must_use]
+    pub fn into_drawn(self) -> Drawn {
+        self.drawn
+    }
+
+    /// Draws the material of a new key or version.
+    fn draw(&mut self, spec: KeySpec) -> Result<SecretBytes, KmsError> {
+        if let Drawn(Some((of, material))) = &self.drawn
+            && *of == spec
+        {
+            return Ok(material.duplicate());
+        }
+        let material = match (spec.cipher(), spec.asymmetric()) {
+            (Some(cipher), _) => SecretBytes::filled(cipher.key_len(), |bytes| self.rng.secret(bytes))?,
+            (None, Some(kind)) => PrivateKey::generate(kind, self.rng)?,
+            (None, None) => return Err(ErrorCode::InternalFailure.into()),
+        };
+        self.drawn = Drawn(Some((spec, material.duplicate())));
+        Ok(material)
     }
 
     /// Notes that the checks of `step` begin.
@@ -162,6 +200,12 @@ impl<'a> Ctx<'a> {
             return Ok(alias);
         }
         Err(ErrorCode::AliasNotFound.into())
+    }
+
+    /// The newest version of `key`. A key is committed together with it, so that a missing one is damage.
+    fn newest_version(&self, key: &Key) -> Result<Held<'a, KeyVersion>, KmsError> {
+        let damaged = || KmsError::with_detail(ErrorCode::StoreCorrupt, "a key has lost its newest version");
+        self.view.version(&key.primary.ok_or_else(damaged)?)?.ok_or_else(damaged)
     }
 
     /// Finds a version of `key` by the text of its id (OP-54).

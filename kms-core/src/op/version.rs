@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use super::key::gone_keys;
 use super::page::{Page, PageReply};
-use super::{Ctx, KeyRef, Operation, Outcome};
-use crate::error::KmsError;
+use super::{Ctx, KeyRef, Operation, Outcome, Step};
+use crate::Change;
+use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{KeyVersion, Settings};
+use crate::model::{Key, KeyVersion, Settings, VersionRecord};
 use crate::params::Params;
 use crate::time::Timestamp;
 
@@ -52,6 +54,61 @@ impl Operation for DescribeKeyVersion {
         ctx.pass(&key, Gate::DescribeKeyVersion)?;
         Ok(Outcome::read(VersionReply { key_version: ShownVersion::new(&version) }))
     }
+}
+
+/// CreateKeyVersion.
+#[derive(Debug)]
+pub struct CreateKeyVersion;
+
+impl Operation for CreateKeyVersion {
+    const REQUIRED: &'static [&'static str] = &["KeyId"];
+    type Request<'p> = KeyRef<'p>;
+    type Reply = VersionReply;
+
+    fn parse<'p>(params: &'p Params, settings: &Settings) -> Result<KeyRef<'p>, KmsError> {
+        Ok(KeyRef::parse(params.required("KeyId")?, settings))
+    }
+
+    fn plan(key: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<VersionReply>, KmsError> {
+        let key = ctx.enter(&key, Gate::CreateKeyVersion)?;
+        ctx.reach(Step::Kind);
+        // Too soon is told as if the key could not have versions (OP-32).
+        if key.spec.asymmetric().is_none() || ctx.now < key.last_rotation.plus(MIN_AGE) {
+            return Err(ErrorCode::OperationRejected.into());
+        }
+        ctx.reach(Step::Limits);
+        let limit = ctx.settings.limits.key_versions;
+        if ctx.view.totals()?.added_versions >= limit && live_added_versions(ctx)? >= limit {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
+        ctx.reach(Step::Operation);
+        let version = VersionRecord {
+            id: KeyVersionId::random(ctx.rng)?,
+            key: key.id,
+            number: key.versions + 1,
+            created: ctx.now,
+            spec: key.spec,
+            material: Some(ctx.draw(key.spec)?),
+        };
+        let shown = ShownVersion { key_id: key.id, key_version_id: version.id, creation_date: version.created };
+        let key = Key { primary: Some(version.id), versions: version.number, last_rotation: ctx.now, ..(*key).clone() };
+        let changes = vec![Change::PutKey(Box::new(key)), Change::PutVersion(Box::new(version))];
+        Ok(Outcome { reply: VersionReply { key_version: shown }, changes })
+    }
+}
+
+/// Seconds that must lie between two versions of a key (OP-32).
+const MIN_AGE: u64 = 7 * 24 * 60 * 60;
+
+/// How many versions CreateKeyVersion has made of keys that are not gone.
+fn live_added_versions(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
+    let mut live = ctx.view.totals()?.added_versions;
+    for id in gone_keys(ctx)? {
+        if let Some(key) = ctx.view.key(&id)? {
+            live = live.saturating_sub(key.added_versions());
+        }
+    }
+    Ok(live)
 }
 
 /// ListKeyVersions.

@@ -53,7 +53,7 @@ fn every_member_is_read() {
     assert_eq!(config.store, StoreLocation::Sled("/var/lib/kms".into()));
     let Some(RootKeySource::Bytes(key)) = &config.root_key else { panic!("another form of root key") };
     assert_eq!(key.expose(), std::array::from_fn::<u8, 32, _>(|i| i as u8));
-    let limits = Limits { keys: Some(10), aliases: Some(0) };
+    let limits = Limits { keys: Some(10), aliases: Some(0), key_versions: 50 };
     assert_eq!(
         config.settings,
         Settings {
@@ -75,7 +75,7 @@ fn null_is_absent() {
         r#"{"store":"memory:","root_key":null,"seed":null,"clock":null,"limits":{"keys":null,"aliases":7},"hsm":null}"#,
     );
     assert!(config.root_key.is_none() && config.settings.hsm);
-    assert_eq!(config.settings.limits, Limits { keys: None, aliases: Some(7) });
+    assert_eq!(config.settings.limits, Limits { keys: None, aliases: Some(7), key_versions: 50 });
     assert!(refused_member(r#""sede":null"#).contains("sede is not a known member"));
     assert_eq!(refusal(r#"{"store":null}"#), "store is missing");
 }
@@ -186,9 +186,10 @@ fn a_seed_is_for_tests_alone() {
 #[test]
 fn limits_are_numbers_or_the_clouds() {
     let limits = |json: &str| good(&format!(r#"{{"store":"memory:","limits":{json}}}"#)).settings.limits;
-    assert_eq!(limits("\"alibaba\""), Limits { keys: Some(200), aliases: Some(300) });
+    assert_eq!(limits("\"alibaba\""), Limits { keys: Some(200), aliases: Some(300), key_versions: 50 });
     assert_eq!(limits("{}"), Limits::default());
-    assert_eq!(limits(r#"{"aliases":3}"#), Limits { keys: None, aliases: Some(3) });
+    assert_eq!(limits(r#"{"aliases":3}"#), Limits { keys: None, aliases: Some(3), key_versions: 50 });
+    assert_eq!(limits(r#"{"key_versions":0}"#), Limits { keys: None, aliases: None, key_versions: 0 });
 }
 
 #[test]
@@ -211,7 +212,10 @@ fn wrong_values_are_refused_by_name() {
             "clock.manual is not a time of the form YYYY-MM-DDThh:mm:ssZ between 1970 and 9999",
         ),
         (r#""clock":{"manual":"2030-01-01T00:00:00Z","x":1}"#, "clock.x is not a known member"),
-        (r#""limits":"none""#, "limits must be \"alibaba\" or {\"keys\": a number, \"aliases\": a number}"),
+        (
+            r#""limits":"none""#,
+            "limits must be \"alibaba\" or {\"keys\": a number, \"aliases\": a number, \"key_versions\": a number}",
+        ),
         (r#""limits":{"keys":-1}"#, "limits.keys must be a whole number from 0 to 18446744073709551615"),
         (r#""limits":{"key":1}"#, "limits.key is not a known member"),
         (r#""account_status":"enabled""#, "account_status must be one of Enabled, NotEnabled, InDebt, Suspended"),
