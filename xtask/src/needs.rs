@@ -24,6 +24,8 @@ const OPENSSL: Need = Need {
     packages: &["libssl-dev"],
     probe: &["pkg-config", "--exists", "libcrypto >= 3"],
 };
+const OPENSSL_COMMAND: Need =
+    Need { what: "the openssl command", packages: &["openssl"], probe: &["openssl", "version"] };
 const GO: Need = Need { what: "Go, 1.19 or later", packages: &["golang-go"], probe: &["go", "version"] };
 const VENV: Need = Need {
     what: "Python, 3.9 or later, with venv",
@@ -38,8 +40,8 @@ const CLANG: Need = Need {
 };
 const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: &["valgrind", "--version"] };
 
-/// What the C programs need.
-pub(crate) const C: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL];
+/// What the C programs need, and the tests of what others can read.
+pub(crate) const C: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL, OPENSSL_COMMAND];
 /// What the Go and Python programs need beside that.
 pub(crate) const GO_AND_PYTHON: &[Need] = &[GO, VENV];
 /// What AddressSanitizer needs, also for fuzzing.
