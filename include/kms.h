@@ -55,6 +55,10 @@
 // to the process that opened it: in a forked child every function answers KMS_FORKED.
 typedef struct kms kms;
 
+// A message on its way to its digest. It belongs to whoever called kms_digest_init, who frees it with kms_digest_free.
+// Only one thread at a time may use it. It does not depend on the engine: it may be used after kms_close.
+typedef struct kms_digester kms_digester;
+
 // Why a call failed. It belongs to whoever passed err, who frees it with kms_error_free. It does not depend on the
 // handle: it may be read and freed after kms_close, by any thread, and in a forked child.
 typedef struct kms_error kms_error;
@@ -298,6 +302,73 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
+// Encrypts bytes to the public half of a version of an asymmetric key.
+//
+// engine:         an open engine.
+// key_id:         the key: its id, its ARN, or an alias ("alias/...").
+// key_version_id: the version of the key. NULL: the newest.
+// algorithm:      "RSAES_OAEP_SHA_256" or "RSAES_OAEP_SHA_1" for RSA keys, "SM2PKE" for EC_SM2.
+// plaintext:      what to encrypt.
+// plaintext_len:  1 to 190 or 214 bytes for RSA_2048 with SHA-256 or SHA-1, to 318 or 342 for RSA_3072, to 6047 for
+//                 EC_SM2.
+// out:            receives the ciphertext, a standard one: no version stands in it.
+// out_cap:        the size of out in bytes. A ciphertext has the length of the modulus for RSA, 256 or 384 bytes, and is
+//                 97 bytes longer than its plaintext for SM2.
+// out_len:        receives the length of the ciphertext in bytes.
+//
+// Errors: those of the action AsymmetricEncrypt, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED, KMS_OPERATION_REJECTED
+// (the key does not encrypt) and KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "Plaintext": it is empty
+// or too long); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_asymmetric_encrypt(kms *engine,
+                                  const char *key_id,
+                                  const char *key_version_id,
+                                  const char *algorithm,
+                                  const uint8_t *plaintext,
+                                  size_t plaintext_len,
+                                  uint8_t *out,
+                                  size_t out_cap,
+                                  size_t *out_len,
+                                  kms_error **err);
+
+// Decrypts with a version of an asymmetric key.
+//
+// engine:         an open engine.
+// key_id:         the key, as for kms_asymmetric_encrypt.
+// key_version_id: the version that the ciphertext was made for. NULL: the newest.
+// algorithm:      as for kms_asymmetric_encrypt.
+// ciphertext:     256 or 384 bytes for RSA; for SM2 04 || X || Y || C3 || C2, or the DER form of GM/T 0009, up to 6144
+//                 bytes.
+// ciphertext_len: its length in bytes.
+// out:            receives the plaintext.
+// out_cap:        the size of out in bytes. There must be room for the longest plaintext that such a ciphertext can
+//                 hold: 66 bytes less than it for SHA-256, 42 for SHA-1, 97 for SM2.
+// out_len:        receives the length of the plaintext in bytes.
+//
+// Errors: those of the action AsymmetricDecrypt; whatever is wrong with the ciphertext, it is KMS_INVALID_PARAMETER
+// ("CiphertextBlob"); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_asymmetric_decrypt(kms *engine,
+                                  const char *key_id,
+                                  const char *key_version_id,
+                                  const char *algorithm,
+                                  const uint8_t *ciphertext,
+                                  size_t ciphertext_len,
+                                  uint8_t *out,
+                                  size_t out_cap,
+                                  size_t *out_len,
+                                  kms_error **err);
+
+// Tells the public half of a version of an asymmetric key.
+//
+// engine:         an open engine.
+// key_id:         the key: its id, its ARN, or an alias ("alias/...").
+// key_version_id: the version of the key. NULL: the newest.
+// pem:            receives the SubjectPublicKeyInfo as PEM text, each line ended by a line feed. Free it with
+//                 kms_string_free.
+//
+// Errors: those of the action GetPublicKey, for example KMS_OPERATION_REJECTED (the key is symmetric); the ones of
+// arguments and handle.
+kms_status kms_get_public_key(kms *engine, const char *key_id, const char *key_version_id, char **pem, kms_error **err);
+
 // Calls an action of the KMS API.
 //
 // engine:      an open engine.
@@ -423,6 +494,72 @@ kms_status kms_generate_data_key(kms *engine,
                                  size_t *blob_len,
                                  kms_error **err);
 
+// Computes the digest of a message for kms_sign and kms_verify: SHA-256, or for "SM2DSA" SM3 over Z_A, which hangs on the
+// key and the signer's user id, and the message.
+//
+// engine:         an open engine.
+// key_id:         the key that signs or has signed: its id, its ARN, or an alias ("alias/...").
+// key_version_id: its version. NULL: the newest.
+// algorithm:      as for kms_sign.
+// message:        the message; may be NULL if message_len is 0.
+// message_len:    its length in bytes.
+// sm2_user_id:    the signer's id for "SM2DSA", up to 8191 bytes; otherwise not looked at. NULL: "1234567812345678", which
+//                 nearly everybody uses.
+// out:            receives the digest, 32 bytes.
+//
+// Errors: KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED and the other ones of the action GetPublicKey, KMS_OPERATION_REJECTED (the
+// key does not sign), KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "sm2_user_id": it is too long); KMS_OVERLAP and the
+// other ones of arguments and handle.
+kms_status kms_digest(kms *engine,
+                      const char *key_id,
+                      const char *key_version_id,
+                      const char *algorithm,
+                      const uint8_t *message,
+                      size_t message_len,
+                      const char *sm2_user_id,
+                      uint8_t *out,
+                      kms_error **err);
+
+// Starts the digest of a message that comes in pieces; see kms_digest.
+//
+// engine:         an open engine.
+// key_id:         as for kms_digest.
+// key_version_id: as for kms_digest.
+// algorithm:      as for kms_digest.
+// sm2_user_id:    as for kms_digest.
+// digester:       receives an object that takes the message. Free it with kms_digest_free.
+//
+// Errors: those of kms_digest.
+kms_status kms_digest_init(kms *engine,
+                           const char *key_id,
+                           const char *key_version_id,
+                           const char *algorithm,
+                           const char *sm2_user_id,
+                           kms_digester **digester,
+                           kms_error **err);
+
+// Adds a piece of the message.
+//
+// digester:  takes the message.
+// piece:     the next piece of it; may be NULL if piece_len is 0.
+// piece_len: its length in bytes.
+//
+// Errors: KMS_CLOSED after kms_digest_final, KMS_NULL_ARGUMENT.
+kms_status kms_digest_update(kms_digester *digester, const uint8_t *piece, size_t piece_len, kms_error **err);
+
+// Ends the message and tells its digest.
+//
+// digester: has taken the message. It is still to be freed, and good for nothing else.
+// out:      receives the digest, 32 bytes.
+//
+// Errors: KMS_CLOSED when it was called before, KMS_NULL_ARGUMENT.
+kms_status kms_digest_final(kms_digester *digester, uint8_t *out, kms_error **err);
+
+// Wipes and frees a digester, whether or not its message has ended.
+//
+// digester: may be NULL; nothing happens then.
+void kms_digest_free(kms_digester *digester);
+
 // Moves the clock of an engine that was opened with a manual clock. Nothing that becomes due by it is done yet: see
 // kms_run_due.
 //
@@ -517,6 +654,58 @@ void kms_close(kms *engine);
 
 // Returns the version of the library, for example "0.1.0".
 const char *kms_version(void);
+
+// Signs a digest with a version of an asymmetric key.
+//
+// engine:         an open engine.
+// key_id:         the key: its id, its ARN, or an alias ("alias/...").
+// key_version_id: the version of the key. NULL: the newest.
+// algorithm:      "RSA_PSS_SHA_256" or "RSA_PKCS1_SHA_256" for RSA keys, "ECDSA_SHA_256" for EC_P256 and EC_P256K,
+//                 "SM2DSA" for EC_SM2.
+// digest:         the digest of the message: of SHA-256, or for SM2DSA of SM3 over Z_A and the message. kms_digest and
+//                 kms_digest_init make both.
+// digest_len:     32.
+// out:            receives the signature: for RSA as many bytes as the modulus has, otherwise DER, SEQUENCE { r, s }.
+// out_cap:        the size of out in bytes. 384 suffice for every key, 72 for those of a curve.
+// out_len:        receives the length of the signature in bytes.
+//
+// Errors: those of the action AsymmetricSign, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED, KMS_OPERATION_REJECTED
+// (the key does not sign) and KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "Digest": it has not 32
+// bytes); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_sign(kms *engine,
+                    const char *key_id,
+                    const char *key_version_id,
+                    const char *algorithm,
+                    const uint8_t *digest,
+                    size_t digest_len,
+                    uint8_t *out,
+                    size_t out_cap,
+                    size_t *out_len,
+                    kms_error **err);
+
+// Says whether a signature is one of a digest by a version of an asymmetric key.
+//
+// engine:         an open engine.
+// key_id:         the key, as for kms_sign.
+// key_version_id: the version of the key. NULL: the newest.
+// algorithm:      as for kms_sign. RSA_PSS_SHA_256 takes salts of every length.
+// digest:         as for kms_sign.
+// digest_len:     32.
+// signature:      the signature.
+// signature_len:  its length in bytes.
+// valid:          receives true or false. A signature that is malformed is false, and no error.
+//
+// Errors: those of the action AsymmetricVerify, as for kms_sign; KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_verify(kms *engine,
+                      const char *key_id,
+                      const char *key_version_id,
+                      const char *algorithm,
+                      const uint8_t *digest,
+                      size_t digest_len,
+                      const uint8_t *signature,
+                      size_t signature_len,
+                      bool *valid,
+                      kms_error **err);
 
 // Wipes a text that a function of this library has returned, then frees it.
 //

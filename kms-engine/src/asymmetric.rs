@@ -146,6 +146,13 @@ impl Engine {
     }
 }
 
+/// Bytes of the longest plaintext that a ciphertext of this length can hold under the algorithm of this name: the room that
+/// [`Engine::asymmetric_decrypt`] may need. For a name that is none it is the length of the ciphertext.
+#[must_use]
+pub fn asymmetric_max_plaintext(algorithm: &str, ciphertext: usize) -> usize {
+    EncryptionAlgorithm::parse(algorithm).map_or(ciphertext, |name| asymmetric::max_plaintext(name, ciphertext))
+}
+
 fn signing(algorithm: &str) -> Result<SigningAlgorithm, KmsError> {
     named(algorithm, SigningAlgorithm::parse)
 }

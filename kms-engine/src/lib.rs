@@ -24,6 +24,7 @@ pub mod os_rng;
 pub mod root_key;
 mod view;
 
+pub use asymmetric::asymmetric_max_plaintext;
 pub use config::Config;
 pub use engine::{Answer, Engine};
 pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID, SM2_OVERHEAD};

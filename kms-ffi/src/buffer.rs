@@ -10,7 +10,7 @@ use std::slice;
 
 use kms_core::{ErrorCode, KmsError};
 
-fn null(name: &'static str) -> KmsError {
+pub(crate) fn null(name: &'static str) -> KmsError {
     KmsError::with_detail(ErrorCode::NullArgument, name)
 }
 
@@ -72,24 +72,34 @@ pub(crate) unsafe fn bytes<'a>(
     }
 }
 
-/// Where a pointer goes to: the result of a call that makes an object.
+/// Where a value of a known size goes to: a pointer to what a call has made, a truth value, a digest.
 #[derive(Debug)]
 pub(crate) struct Slot<'a, T> {
-    at: *mut *mut T,
-    lent: PhantomData<&'a mut *mut T>,
+    at: *mut T,
+    name: &'static str,
+    lent: PhantomData<&'a mut T>,
 }
 
 impl<T> Slot<'_, T> {
     /// # Safety
-    /// `at` is NULL or valid for writing a pointer during `'a`.
-    pub(crate) unsafe fn new(at: *mut *mut T, name: &'static str) -> Result<Self, KmsError> {
-        if at.is_null() { Err(null(name)) } else { Ok(Self { at, lent: PhantomData }) }
+    /// `at` is NULL or valid for writing a `T` during `'a`.
+    pub(crate) unsafe fn new(at: *mut T, name: &'static str) -> Result<Self, KmsError> {
+        if at.is_null() { Err(null(name)) } else { Ok(Self { at, name, lent: PhantomData }) }
     }
 
-    /// Hands the object over.
-    pub(crate) fn put(self, object: *mut T) {
+    /// Sees to it that the value will not be written over an input.
+    pub(crate) fn claim(&self, inputs: &[Extent]) -> Result<(), KmsError> {
+        let own = Extent::new(self.at, size_of::<T>());
+        if inputs.iter().any(|input| own.overlaps(input)) {
+            return Err(KmsError::with_detail(ErrorCode::Overlap, self.name));
+        }
+        Ok(())
+    }
+
+    /// Hands the value over.
+    pub(crate) fn put(self, value: T) {
         // SAFETY: not NULL, and `new` demands the rest.
-        unsafe { write(self.at, object) }
+        unsafe { write(self.at, value) }
     }
 }
 

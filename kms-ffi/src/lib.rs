@@ -49,7 +49,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `open` | opening, closing, what the host brings along |
-//! | `crypt`, `datakey` | the typed functions |
+//! | `crypt`, `datakey`, `sign`, `asymmetric`, `digest` | the typed functions |
 //! | `call` | any action, with JSON |
 //! | `due` | the clock, and what is due |
 //! | `error`, `status` | the error object, and the numbers |
@@ -65,21 +65,26 @@
     reason = "the contract above is that of every function, and headers know no such section"
 )]
 
+mod asymmetric;
 mod buffer;
 mod call;
 mod crypt;
 mod datakey;
+mod digest;
 mod due;
 mod error;
 mod handle;
 mod open;
 mod panic;
+mod sign;
 mod status;
 mod string;
 
+pub use asymmetric::{kms_asymmetric_decrypt, kms_asymmetric_encrypt, kms_get_public_key};
 pub use call::kms_call;
 pub use crypt::{kms_decrypt, kms_encrypt, kms_reencrypt};
 pub use datakey::kms_generate_data_key;
+pub use digest::{kms_digest, kms_digest_final, kms_digest_free, kms_digest_init, kms_digest_update, kms_digester};
 pub use due::{kms_clock_advance, kms_run_due};
 pub use error::{
     kms_error, kms_error_code, kms_error_free, kms_error_http_status, kms_error_message, kms_error_request_id,
@@ -87,6 +92,7 @@ pub use error::{
 };
 pub use handle::kms;
 pub use open::{KMS_ABI_VERSION, kms_close, kms_host, kms_open, kms_version};
+pub use sign::{kms_sign, kms_verify};
 pub use status::*;
 pub use string::kms_string_free;
 

@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
     create_key(engine, key_id);
     check_arguments(engine, key_id);
     check_crypt(engine, key_id);
+    check_asymmetric(engine, key_id);
     kms_close(engine);
     check_open(argv[0]);
     return finish();

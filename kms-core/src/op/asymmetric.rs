@@ -239,6 +239,12 @@ pub fn encrypt(
     Ok((pair.used(), len))
 }
 
+/// Bytes of the longest plaintext that a ciphertext of this length can hold.
+#[must_use]
+pub fn max_plaintext(algorithm: EncryptionAlgorithm, ciphertext: usize) -> usize {
+    ciphertext.saturating_sub(algorithm.scheme().overhead())
+}
+
 /// Decrypts with this version into the front of `out`, which is written only on success, and returns the length of the
 /// plaintext. As many bytes as the ciphertext has are enough.
 ///

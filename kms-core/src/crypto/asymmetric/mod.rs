@@ -155,6 +155,14 @@ impl EncryptionScheme {
             Self::Sm2 => None,
         }
     }
+
+    /// By how many bytes a ciphertext is longer than the longest plaintext that it can hold.
+    pub(crate) const fn overhead(self) -> usize {
+        match self.hash_len() {
+            Some(hash) => 2 * hash + 2,
+            None => sm2::OVERHEAD,
+        }
+    }
 }
 
 /// A key of this kind does not do that, or the input is not one that it can have made. Which of them, nobody is told.
@@ -371,7 +379,7 @@ impl<P: Provider> PublicKeyOf<P> {
     #[must_use]
     pub fn max_plaintext(&self, scheme: EncryptionScheme) -> Option<usize> {
         match (self.kind().modulus_len(), scheme.hash_len()) {
-            (Some(modulus), Some(hash)) => Some(modulus - 2 * hash - 2),
+            (Some(modulus), Some(_)) => Some(modulus - scheme.overhead()),
             (None, None) if self.kind() == Kind::Sm2 => Some(sm2::MAX_PLAINTEXT),
             _ => None,
         }
