@@ -55,6 +55,31 @@ type GenerateDataKey = unsafe extern "C" fn(
     *mut *mut kms_error,
 ) -> kms_status;
 
+type Transform = unsafe extern "C" fn(
+    *mut kms,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const u8,
+    usize,
+    *mut u8,
+    usize,
+    *mut usize,
+    *mut *mut kms_error,
+) -> kms_status;
+type Verify = unsafe extern "C" fn(
+    *mut kms,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const u8,
+    usize,
+    *const u8,
+    usize,
+    *mut bool,
+    *mut *mut kms_error,
+) -> kms_status;
+
 macro_rules! functions {
     ($($field:ident: $type:ident = $name:ident;)*) => {
         /// The functions that are used here.
@@ -84,6 +109,10 @@ functions! {
     encrypt: Encrypt = kms_encrypt;
     decrypt: Decrypt = kms_decrypt;
     generate_data_key: GenerateDataKey = kms_generate_data_key;
+    sign: Transform = kms_sign;
+    verify: Verify = kms_verify;
+    asymmetric_encrypt: Transform = kms_asymmetric_encrypt;
+    asymmetric_decrypt: Transform = kms_asymmetric_decrypt;
 }
 
 /// Where the library is: cargo puts it beside the executables of tests and benchmarks.
@@ -244,6 +273,72 @@ impl Kms {
         };
         assert_eq!(status, KMS_OK, "kms_generate_data_key");
         (data_key_len, len)
+    }
+}
+
+macro_rules! transforms {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        impl Kms {
+            $(#[$doc])*
+            #[inline]
+            #[must_use]
+            pub fn $name(&self, key: &CStr, version: &CStr, algorithm: &CStr, input: &[u8], out: &mut [u8]) -> usize {
+                let mut len = 0;
+                // SAFETY: the engine is open, the texts end with NUL, the buffers are as long as is said, and err may be
+                // NULL.
+                let status = unsafe {
+                    (self.functions.$name)(
+                        self.engine.as_ptr(),
+                        key.as_ptr(),
+                        version.as_ptr(),
+                        algorithm.as_ptr(),
+                        input.as_ptr(),
+                        input.len(),
+                        out.as_mut_ptr(),
+                        out.len(),
+                        &raw mut len,
+                        ptr::null_mut(),
+                    )
+                };
+                assert_eq!(status, KMS_OK, stringify!($name));
+                len
+            }
+        }
+    )*};
+}
+
+transforms! {
+    /// kms_sign of a digest; returns the length of the signature.
+    sign;
+    /// kms_asymmetric_encrypt; returns the length of the ciphertext.
+    asymmetric_encrypt;
+    /// kms_asymmetric_decrypt; returns the length of the plaintext.
+    asymmetric_decrypt;
+}
+
+impl Kms {
+    /// kms_verify of a digest's signature.
+    #[inline]
+    #[must_use]
+    pub fn verify(&self, key: &CStr, version: &CStr, algorithm: &CStr, digest: &[u8], signature: &[u8]) -> bool {
+        let mut valid = false;
+        // SAFETY: as for `sign`; the result has a place.
+        let status = unsafe {
+            (self.functions.verify)(
+                self.engine.as_ptr(),
+                key.as_ptr(),
+                version.as_ptr(),
+                algorithm.as_ptr(),
+                digest.as_ptr(),
+                digest.len(),
+                signature.as_ptr(),
+                signature.len(),
+                &raw mut valid,
+                ptr::null_mut(),
+            )
+        };
+        assert_eq!(status, KMS_OK, "kms_verify");
+        valid
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   layer: ring, XAES, core, engine, C ABI ──► Contestant ──┬──► benches/layers        criterion's reports
 //!                                              (checked)    ├──► benches/side_by_side  alternating rounds, ratios
+//!   libraries, C ABI: sign, verify, … ───────────────────────┼──► benches/asymmetric    likewise
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
 //! ```
@@ -14,11 +15,13 @@
 pub mod abi;
 pub mod apart;
 pub mod arguments;
+pub mod asymmetric;
 pub mod contestant;
 pub mod durable;
 pub mod layer;
 pub mod machine;
 pub mod rounds;
+pub mod table;
 
 pub use contestant::{Contestant, Operation, Task};
 pub use layer::Layer;
