@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   bytes ──► blob       ──► Engine::decrypt, reencrypt, call("Decrypt")   refused, unless this engine made the blob
+//!         ──► asymmetric ──► PrivateKey, PublicKey of both providers            both say the same
 //!         ──► json_call  ──► Engine::call                                  an answer of the contract, and no trace of an error
 //!         ──► record     ──► codec, seal, header, value of kms-store       opens only what was sealed there
 //!              └ damage  ──► Engine on a store with one record altered     a true answer or KMS_STORE_CORRUPT
@@ -10,6 +11,7 @@
 //! ```
 
 mod alter;
+pub mod asymmetric;
 pub mod blob;
 mod call;
 mod damage;

@@ -20,6 +20,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn asymmetric() {
+    replay("asymmetric", kms_fuzz::asymmetric::run);
+}
+
+#[test]
 fn blob() {
     replay("blob", kms_fuzz::blob::run);
 }

@@ -8,7 +8,8 @@ use crate::run::{cargo, command, finish, here, target};
 use crate::tools::FUZZ;
 
 /// The targets, and what libFuzzer should know about each.
-const TARGETS: [(&str, &[&str]); 4] = [
+const TARGETS: [(&str, &[&str]); 5] = [
+    ("asymmetric", &[]),
     ("blob", &[]),
     ("json_call", &["-dict=dictionaries/json_call.dict", "-max_len=8192"]),
     ("record", &["-malloc_limit_mb=256"]),

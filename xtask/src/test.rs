@@ -5,7 +5,7 @@ use crate::tools::DENY;
 use crate::{demo, fuzz, generate, needs, readme, sanitize};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
-const FUZZ_SECONDS: u64 = 45;
+const FUZZ_SECONDS: u64 = 36;
 
 /// How the core is built besides its default: with both providers, which are then tested against each other, and with the
 /// one that needs no C compiler.
