@@ -74,11 +74,27 @@ struct Scene {
     engine: *mut kms,
     key: String,
     version: String,
-    /// A ciphertext of the key.
+    /// A ciphertext of the key; of an asymmetric one, what its usage is about: a ciphertext or a signature.
     blob: String,
     /// Another key, which is Enabled, and a ciphertext of it.
     other: String,
     other_blob: String,
+    /// A public key of somebody else's: the Base64 of its SubjectPublicKeyInfo.
+    receiver: String,
+}
+
+/// The usage of the EC_SM2 key that a row is about; `None` for rows about symmetric keys.
+fn asymmetric_usage(row: &str) -> Option<&'static str> {
+    match row {
+        "AsymmetricSign" | "AsymmetricVerify" | "GetPublicKey" | "CreateKeyVersion" => Some("SIGN/VERIFY"),
+        "AsymmetricEncrypt" | "AsymmetricDecrypt" => Some("ENCRYPT/DECRYPT"),
+        _ => None,
+    }
+}
+
+/// A digest of 32 bytes.
+fn digest() -> String {
+    BASE64_STANDARD.encode([7; 32])
 }
 
 impl Drop for Scene {
@@ -88,19 +104,40 @@ impl Drop for Scene {
 }
 
 impl Scene {
-    fn new(way: Way, is_protected: bool) -> Self {
+    fn new(row: &str, way: Way) -> Self {
+        let is_protected = row == "ScheduleKeyDeletion:deletion-protection-on";
         let engine = open(CONFIG);
         let other = create_key(engine, &json!({}));
         must(engine, "CreateAlias", &json!({ "AliasName": "alias/other", "KeyId": other }));
         let other_blob = encrypt(engine, &other);
 
-        let origin = if way.is_external() { "EXTERNAL" } else { "Aliyun_KMS" };
-        let key = create_key(engine, &json!({ "Origin": origin, "Description": "before" }));
+        let receiver = create_key(engine, &json!({ "KeySpec": "EC_SM2", "KeyUsage": "ENCRYPT/DECRYPT" }));
+        let receiver = public_key(engine, &receiver);
+
+        // Only symmetric keys can be EXTERNAL: there the answer to the state comes before that to the kind.
+        let usage = asymmetric_usage(row).filter(|_| !way.is_external());
+        let key = match usage {
+            Some(usage) => {
+                create_key(engine, &json!({ "KeySpec": "EC_SM2", "KeyUsage": usage, "Description": "before" }))
+            }
+            None => {
+                let origin = if way.is_external() { "EXTERNAL" } else { "Aliyun_KMS" };
+                create_key(engine, &json!({ "Origin": origin, "Description": "before" }))
+            }
+        };
         must(engine, "CreateAlias", &json!({ "AliasName": "alias/key", "KeyId": key }));
         must(engine, "TagResource", &json!({ "KeyId": key, "Tags": [{ "TagKey": "k", "TagValue": "before" }] }));
         let versions = must(engine, "ListKeyVersions", &json!({ "KeyId": key }));
         let version = versions["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().unwrap().to_owned();
-        let blob = if way.is_external() {
+        let pair = json!({ "KeyId": key, "KeyVersionId": version });
+        let blob = if let Some(usage) = usage {
+            let (action, input, algorithm, output) = match usage {
+                "SIGN/VERIFY" => ("AsymmetricSign", json!({ "Digest": digest() }), "SM2DSA", "Value"),
+                _ => ("AsymmetricEncrypt", json!({ "Plaintext": "AAAA" }), "SM2PKE", "CiphertextBlob"),
+            };
+            let reply = must(engine, action, &merged(&[pair, input, json!({ "Algorithm": algorithm })]));
+            reply[output].as_str().unwrap().to_owned()
+        } else if way.is_external() {
             // A key that never had material has made no ciphertext, but one that names it can be put together: a blob
             // begins with the version's id, 36 characters, which are 48 of Base64.
             format!("{}{}", BASE64_STANDARD.encode(&version), &other_blob[48..])
@@ -108,6 +145,10 @@ impl Scene {
             encrypt(engine, &key)
         };
 
+        if row == "CreateKeyVersion" {
+            // A version is made a week after the one before at the earliest.
+            clock_advance(engine, 7 * 24 * 60 * 60).ok();
+        }
         let only_key = json!({ "KeyId": key });
         if matches!(way, Way::SwitchedOff | Way::SwitchedOffThenScheduled) {
             must(engine, "DisableKey", &only_key);
@@ -120,7 +161,7 @@ impl Scene {
             let params = json!({ "ProtectedResourceArn": arn, "EnableDeletionProtection": true });
             must(engine, "SetDeletionProtection", &params);
         }
-        let scene = Self { engine, key, version, blob, other, other_blob };
+        let scene = Self { engine, key, version, blob, other, other_blob, receiver };
         assert_eq!(scene.state(), way.state());
         scene
     }
@@ -152,7 +193,10 @@ impl Scene {
 
     /// Good parameters for a row.
     fn params(&self, row: &str) -> Value {
-        let Self { key, version, blob, other, other_blob, .. } = self;
+        let Self { key, version, blob, other, other_blob, receiver, .. } = self;
+        let pair = json!({ "KeyId": key, "KeyVersionId": version });
+        let signing = json!({ "Algorithm": "SM2DSA", "Digest": digest() });
+        let wrapping = json!({ "PublicKeyBlob": receiver, "WrappingAlgorithm": "SM2PKE", "WrappingKeySpec": "EC_SM2" });
         match row {
             "CreateKey" | "ListKeys" | "ListAliases" => json!({}),
             "DescribeKey"
@@ -163,7 +207,8 @@ impl Scene {
             | "ListKeyVersions"
             | "ListAliasesByKeyId"
             | "GenerateDataKey"
-            | "GenerateDataKeyWithoutPlaintext" => json!({ "KeyId": key }),
+            | "GenerateDataKeyWithoutPlaintext"
+            | "CreateKeyVersion" => json!({ "KeyId": key }),
             "Encrypt" => json!({ "KeyId": key, "Plaintext": "text" }),
             "Decrypt" => json!({ "CiphertextBlob": blob }),
             "ReEncrypt:source-key" => json!({ "CiphertextBlob": blob, "DestinationKeyId": other }),
@@ -181,10 +226,30 @@ impl Scene {
             "UpdateAlias:currently-bound-key" => json!({ "AliasName": "alias/key", "KeyId": other }),
             "TagResource" => json!({ "KeyId": key, "Tags": [{ "TagKey": "k", "TagValue": "after" }] }),
             "UntagResource" => json!({ "KeyId": key, "TagKeys": ["k"] }),
-            "DescribeKeyVersion" => json!({ "KeyId": key, "KeyVersionId": version }),
+            "DescribeKeyVersion" | "GetPublicKey" => pair,
+            "AsymmetricSign" => merged(&[pair, signing]),
+            "AsymmetricVerify" => merged(&[pair, signing, json!({ "Value": blob })]),
+            "AsymmetricEncrypt" => merged(&[pair, json!({ "Algorithm": "SM2PKE", "Plaintext": "AAAA" })]),
+            "AsymmetricDecrypt" => merged(&[pair, json!({ "Algorithm": "SM2PKE", "CiphertextBlob": blob })]),
+            "GenerateAndExportDataKey" => merged(&[json!({ "KeyId": key }), wrapping]),
+            "ExportDataKey:key-of-CiphertextBlob" => merged(&[json!({ "CiphertextBlob": blob }), wrapping]),
             row => panic!("{row} has no parameters here"),
         }
     }
+}
+
+/// The members of all of these objects in one.
+fn merged(objects: &[Value]) -> Value {
+    let members = objects.iter().flat_map(|object| object.as_object().unwrap().clone());
+    Value::Object(members.collect())
+}
+
+/// The Base64 of a key's SubjectPublicKeyInfo: what stands between the first and the last line of its PEM.
+fn public_key(engine: *mut kms, key: &str) -> String {
+    let versions = must(engine, "ListKeyVersions", &json!({ "KeyId": key }));
+    let version = &versions["KeyVersions"]["KeyVersion"][0]["KeyVersionId"];
+    let reply = must(engine, "GetPublicKey", &json!({ "KeyId": key, "KeyVersionId": version }));
+    reply["PublicKey"].as_str().unwrap().lines().filter(|line| !line.starts_with('-')).collect()
 }
 
 fn encrypt(engine: *mut kms, key: &str) -> String {
@@ -224,7 +289,7 @@ fn every_cell_of_the_contract() {
             let expected = line[column];
             let told = format!("{row} with a key that is {} ({way:?})", way.state());
 
-            let scene = Scene::new(way, row == "ScheduleKeyDeletion:deletion-protection-on");
+            let scene = Scene::new(row, way);
             let before = scene.sight();
             match call(scene.engine, action_of(row), &scene.params(row)) {
                 Ok(_) => {
