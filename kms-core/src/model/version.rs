@@ -100,3 +100,41 @@ impl fmt::Debug for KeyPair {
         f.debug_struct("KeyPair").field("spec", &self.spec).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(spec: KeySpec, material: &[u8]) -> Option<KeyVersion> {
+        KeyVersion::expand(VersionRecord {
+            id: KeyVersionId::from_bytes([2; 16]),
+            key: KeyId::from_bytes([1; 16]),
+            number: 1,
+            created: Timestamp::from_unix(0),
+            spec,
+            material: Some(SecretBytes::copied_from(material)),
+        })
+    }
+
+    #[test]
+    fn a_key_pair_is_parsed_once() {
+        let version = version(KeySpec::EcP256, &[7; 32]).unwrap();
+        let pair = version.pair.as_ref().unwrap();
+        assert!(version.cipher.is_none() && pair.parsed.get().is_none());
+        let first = pair.private(KeyUsage::SignVerify).unwrap();
+        assert!(std::ptr::eq(first, pair.private(KeyUsage::SignVerify).unwrap()));
+        assert!(std::ptr::eq(first.public(), pair.public(KeyUsage::SignVerify).unwrap()));
+        assert_eq!(format!("{pair:?}"), "KeyPair { spec: EcP256, .. }");
+    }
+
+    /// Goal: material that is none is damage, found when it is expanded or when it is used, and no panic.
+    #[test]
+    fn damaged_material_is_told() {
+        assert!(version(KeySpec::Aes256, &[7; 31]).is_none());
+        for (spec, material) in [(KeySpec::EcP256, &[0; 32][..]), (KeySpec::Rsa2048, &[7; 32]), (KeySpec::EcSm2, &[])] {
+            let version = version(spec, material).unwrap();
+            let refusal = version.pair.as_ref().unwrap().private(KeyUsage::SignVerify).map(|_| ());
+            assert_eq!(refusal.unwrap_err().code(), ErrorCode::StoreCorrupt, "{spec}");
+        }
+    }
+}

@@ -275,3 +275,104 @@ impl<'p> KeyRef<'p> {
 /// The answer of an action that has nothing to say: its RequestId alone.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{AccountStatus, VersionRecord};
+    use crate::rng::EntropyError;
+    use crate::view::{AliasScope, DuePlace, KeyPlace, Totals};
+
+    /// A store in which nothing is.
+    struct Nobody;
+
+    impl View for Nobody {
+        fn key(&self, _: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
+            Ok(None)
+        }
+
+        fn version(&self, _: &KeyVersionId) -> Result<Option<Held<'_, KeyVersion>>, KmsError> {
+            Ok(None)
+        }
+
+        fn alias(&self, _: &AliasName) -> Result<Option<Held<'_, Alias>>, KmsError> {
+            Ok(None)
+        }
+
+        fn totals(&self) -> Result<Totals, KmsError> {
+            Ok(Totals::default())
+        }
+
+        fn keys(&self, _: Option<KeyPlace>, _: usize) -> Result<Vec<KeyPlace>, KmsError> {
+            Ok(Vec::new())
+        }
+
+        fn due(&self, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
+            Ok(Vec::new())
+        }
+
+        fn versions(&self, _: &KeyId, _: u32, _: usize) -> Result<Vec<KeyVersionId>, KmsError> {
+            Ok(Vec::new())
+        }
+
+        fn aliases(&self, _: AliasScope, _: Option<&Alias>, _: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
+            Ok(Vec::new())
+        }
+
+        fn account_status(&self) -> Result<AccountStatus, KmsError> {
+            Ok(AccountStatus::Enabled)
+        }
+    }
+
+    /// Another byte for each draw.
+    struct Counting(u8);
+
+    impl Rng for Counting {
+        fn secret(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+            self.0 += 1;
+            out.fill(self.0);
+            Ok(())
+        }
+
+        fn public(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+            self.secret(out)
+        }
+    }
+
+    fn params(spec: &str) -> Params {
+        let mut params = Params::default();
+        assert!(params.insert("KeySpec".to_owned(), spec.to_owned().into()));
+        params
+    }
+
+    /// Plans CreateKey, with what a call has drawn before; the new version, and what it has drawn now.
+    fn create(spec: &str, rng: &mut Counting, drawn: Drawn) -> (VersionRecord, Drawn) {
+        let (params, settings) = (params(spec), Settings::default());
+        let mut ctx = Ctx::new(Timestamp::from_unix(0), rng, &Nobody, &settings).again(drawn);
+        let outcome = crate::Action::CreateKey.plan(&params, &mut ctx).unwrap();
+        let version = outcome.changes.into_iter().find_map(|change| match change {
+            Change::PutVersion(version) => Some(*version),
+            _ => None,
+        });
+        (version.unwrap(), ctx.into_drawn())
+    }
+
+    /// Goal: a call that is planned again goes on with the key that it has drawn; with one of another kind, which it would
+    /// have drawn for another key, it does not.
+    #[test]
+    fn a_drawn_key_survives_the_next_plan() {
+        let rng = &mut Counting(0);
+        for spec in ["EC_P256", "Aliyun_AES_256"] {
+            let (first, drawn) = create(spec, rng, Drawn::default());
+            let (again, drawn) = create(spec, rng, drawn);
+            assert_eq!(first.material, again.material);
+            assert_ne!(first.id, again.id);
+            let (other, _) = create("EC_SM2", rng, drawn);
+            assert_ne!(first.material, other.material);
+            let (fresh, _) = create(spec, rng, Drawn::default());
+            assert_ne!(first.material, fresh.material);
+        }
+    }
+}
