@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use kms_core::crypto::blob::MAX_PAYLOAD;
 use kms_engine::asymmetric_max_plaintext;
 
-use crate::buffer::{Extent, Output, Slot, bytes, claim, optional_text, text};
+use crate::buffer::{Output, Selector, Slot, bytes, claim, optional_text, text};
 use crate::error::kms_error;
 use crate::handle::kms;
 use crate::panic::with_engine;
@@ -50,17 +50,10 @@ pub unsafe extern "C" fn kms_asymmetric_encrypt(
     // SAFETY: the contract of the C interface, for each argument.
     unsafe {
         with_engine(engine, err, |engine| {
-            let key_id = text(key_id, "key_id")?;
-            let version = optional_text(key_version_id, "key_version_id")?;
-            let algorithm = text(algorithm, "algorithm")?;
+            let by @ Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
             let plaintext = bytes(plaintext, plaintext_len, TOO_LONG, "plaintext")?;
             let out = Output::new(out, out_cap, out_len, OUT)?;
-            let inputs = [
-                Extent::of_text(key_id),
-                Extent::of_text(version),
-                Extent::of_text(algorithm),
-                Extent::of_bytes(plaintext),
-            ];
+            let inputs = by.extents_with(plaintext);
             let needed = engine.asymmetric_ciphertext_len(key_id, version, algorithm, plaintext.len())?;
             let [out] = claim([(out, needed)], &inputs)?;
             let len = engine.asymmetric_encrypt(key_id, version, algorithm, plaintext, out.bytes)?;
@@ -102,17 +95,10 @@ pub unsafe extern "C" fn kms_asymmetric_decrypt(
     // SAFETY: the contract of the C interface, for each argument.
     unsafe {
         with_engine(engine, err, |engine| {
-            let key_id = text(key_id, "key_id")?;
-            let version = optional_text(key_version_id, "key_version_id")?;
-            let algorithm = text(algorithm, "algorithm")?;
+            let by @ Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
             let ciphertext = bytes(ciphertext, ciphertext_len, TOO_LONG, "ciphertext")?;
             let out = Output::new(out, out_cap, out_len, OUT)?;
-            let inputs = [
-                Extent::of_text(key_id),
-                Extent::of_text(version),
-                Extent::of_text(algorithm),
-                Extent::of_bytes(ciphertext),
-            ];
+            let inputs = by.extents_with(ciphertext);
             let [out] = claim([(out, asymmetric_max_plaintext(algorithm, ciphertext.len()))], &inputs)?;
             let len = engine.asymmetric_decrypt(key_id, version, algorithm, ciphertext, out.bytes)?;
             out.finish(len);

@@ -129,6 +129,41 @@ impl Extent {
     }
 }
 
+/// Which version of which key a function works with, and by which algorithm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selector<'a> {
+    pub(crate) key_id: &'a str,
+    /// Empty: the newest.
+    pub(crate) version: &'a str,
+    pub(crate) algorithm: &'a str,
+}
+
+impl<'a> Selector<'a> {
+    /// # Safety
+    /// As for [`text`], for each; the version may be NULL.
+    #[inline]
+    pub(crate) unsafe fn new(
+        key_id: *const c_char,
+        key_version_id: *const c_char,
+        algorithm: *const c_char,
+    ) -> Result<Self, KmsError> {
+        // SAFETY: what this function demands.
+        unsafe {
+            Ok(Self {
+                key_id: text(key_id, "key_id")?,
+                version: optional_text(key_version_id, "key_version_id")?,
+                algorithm: text(algorithm, "algorithm")?,
+            })
+        }
+    }
+
+    /// The extents of its texts, and of an input of bytes beside it.
+    pub(crate) fn extents_with(&self, input: &[u8]) -> [Extent; 4] {
+        let [key_id, version, algorithm] = [self.key_id, self.version, self.algorithm].map(Extent::of_text);
+        [key_id, version, algorithm, Extent::of_bytes(input)]
+    }
+}
+
 /// An output of bytes that C offers: a buffer, its capacity, and where the length goes to.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {

@@ -6,7 +6,7 @@ use kms_core::ErrorCode;
 use kms_core::crypto::asymmetric::DIGEST_LEN;
 use kms_engine::{Digester, Engine, SM2_DEFAULT_USER_ID};
 
-use crate::buffer::{self, Extent, Slot, null, optional_text, text};
+use crate::buffer::{self, Extent, Selector, Slot, null, text};
 use crate::error::{Failure, kms_error};
 use crate::handle::kms;
 use crate::panic::{boundary, caught, with_engine};
@@ -33,9 +33,7 @@ unsafe fn start(
     sm2_user_id: *const c_char,
 ) -> Result<Digester, Failure> {
     // SAFETY: what this function demands.
-    let (key_id, version, algorithm) = unsafe {
-        (text(key_id, "key_id")?, optional_text(key_version_id, "key_version_id")?, text(algorithm, "algorithm")?)
-    };
+    let Selector { key_id, version, algorithm } = unsafe { Selector::new(key_id, key_version_id, algorithm)? };
     let user_id = if sm2_user_id.is_null() {
         SM2_DEFAULT_USER_ID
     } else {

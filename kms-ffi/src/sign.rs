@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use kms_core::crypto::asymmetric::DIGEST_LEN;
 use kms_engine::MAX_SIGNATURE;
 
-use crate::buffer::{Extent, Output, Slot, bytes, claim, optional_text, text};
+use crate::buffer::{Extent, Output, Selector, Slot, bytes, claim};
 use crate::error::kms_error;
 use crate::handle::kms;
 use crate::panic::with_engine;
@@ -48,17 +48,10 @@ pub unsafe extern "C" fn kms_sign(
     // SAFETY: the contract of the C interface, for each argument.
     unsafe {
         with_engine(engine, err, |engine| {
-            let key_id = text(key_id, "key_id")?;
-            let version = optional_text(key_version_id, "key_version_id")?;
-            let algorithm = text(algorithm, "algorithm")?;
+            let by @ Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
             let digest = bytes(digest, digest_len, DIGEST_TOO_LONG, "digest")?;
             let out = Output::new(out, out_cap, out_len, ["out", "out_len"])?;
-            let inputs = [
-                Extent::of_text(key_id),
-                Extent::of_text(version),
-                Extent::of_text(algorithm),
-                Extent::of_bytes(digest),
-            ];
+            let inputs = by.extents_with(digest);
             // Only who is short of room pays for a look at what the key needs.
             let needed = if out_cap >= MAX_SIGNATURE {
                 MAX_SIGNATURE
@@ -102,9 +95,7 @@ pub unsafe extern "C" fn kms_verify(
     // SAFETY: the contract of the C interface, for each argument.
     unsafe {
         with_engine(engine, err, |engine| {
-            let key_id = text(key_id, "key_id")?;
-            let version = optional_text(key_version_id, "key_version_id")?;
-            let algorithm = text(algorithm, "algorithm")?;
+            let Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
             let digest = bytes(digest, digest_len, DIGEST_TOO_LONG, "digest")?;
             let signature = bytes(signature, signature_len, SIGNATURE_TOO_LONG, "signature")?;
             let valid = Slot::new(valid, "valid")?;
