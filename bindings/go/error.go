@@ -34,14 +34,17 @@ func (c Code) Error() string { return string(c) }
 
 // The codes that programs most often act on.
 const (
-	ErrKeyNotFound      Code = "Forbidden.KeyNotFound"
-	ErrAliasNotFound    Code = "Forbidden.AliasNotFound"
-	ErrAliasExists      Code = "AliasAlreadyExists"
-	ErrDisabled         Code = "Rejected.Disabled"
-	ErrPendingDeletion  Code = "Rejected.PendingDeletion"
-	ErrPendingImport    Code = "Rejected.PendingImport"
-	ErrInvalidParameter Code = "InvalidParameter"
-	ErrMissingParameter Code = "MissingParameter"
+	ErrKeyNotFound        Code = "Forbidden.KeyNotFound"
+	ErrKeyVersionNotFound Code = "Forbidden.KeyVersionNotFound"
+	ErrAliasNotFound      Code = "Forbidden.AliasNotFound"
+	ErrAliasExists        Code = "AliasAlreadyExists"
+	ErrDisabled           Code = "Rejected.Disabled"
+	ErrPendingDeletion    Code = "Rejected.PendingDeletion"
+	ErrPendingImport      Code = "Rejected.PendingImport"
+	ErrInvalidParameter   Code = "InvalidParameter"
+	ErrMissingParameter   Code = "MissingParameter"
+	// ErrOperationRejected says that this is not done with a key of this kind or usage.
+	ErrOperationRejected Code = "Rejected.UnsupportedOperation"
 
 	ErrClosed         Code = "KMS_CLOSED"
 	ErrInvalidConfig  Code = "KMS_INVALID_CONFIG"

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"strings"
 
 	"kms"
 )
@@ -87,4 +89,40 @@ func ExampleEngine_GenerateDataKey() {
 	}
 	fmt.Println(len(dataKey), string(dataKey) == string(again))
 	// Output: 32 true
+}
+
+func ExampleEngine_NewDigest() {
+	engine, err := kms.Open(kms.Config{Store: "memory:"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	reply, err := engine.Call("CreateKey", map[string]any{"KeySpec": "EC_SM2", "KeyUsage": "SIGN/VERIFY"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var created struct{ KeyMetadata struct{ KeyId string } }
+	if err := json.Unmarshal(reply, &created); err != nil {
+		log.Fatal(err)
+	}
+	key := created.KeyMetadata.KeyId
+
+	message, err := engine.NewDigest(key, "", kms.SM2DSA)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := io.Copy(message, strings.NewReader("a long message")); err != nil {
+		log.Fatal(err)
+	}
+	digest, err := message.Sum()
+	if err != nil {
+		log.Fatal(err)
+	}
+	signature, err := engine.Sign(key, "", kms.SM2DSA, digest)
+	if err != nil {
+		log.Fatal(err)
+	}
+	valid, err := engine.Verify(key, "", kms.SM2DSA, digest, signature)
+	fmt.Println(valid, err)
+	// Output: true <nil>
 }

@@ -12,6 +12,9 @@
 // The few operations of the hot path (Encrypt, Decrypt, GenerateDataKey, ReEncrypt) have methods that take and return
 // bytes. Every action, these included, can be reached by its name through Call, with its parameters as JSON.
 //
+// Asymmetric keys have such methods too (Sign, Verify, AsymmetricEncrypt, AsymmetricDecrypt, PublicKey, Digest), and stand where
+// the standard library takes a private key: NewSigner makes a crypto.Signer, NewDecrypter a crypto.Decrypter.
+//
 // A failure of the engine is an *Error. It matches the Code of its kind:
 //
 //	if errors.Is(err, kms.ErrDisabled) { … }
