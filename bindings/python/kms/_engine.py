@@ -14,14 +14,13 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
 
 from . import _library
-from .errors import ClosedError, KmsError, class_of
+from ._native import address_of, check, input_argument, lib, take_text, text_argument, to_json, wipe
+from .errors import ClosedError, KmsError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
-
-_lib = _library.load()
 
 #: More than a ciphertext of the present format adds to its plaintext. A first guess only: the engine says how much it
 #: needs when it needs more.
@@ -44,72 +43,12 @@ class DataKey(NamedTuple):
 
 def version() -> str:
     """Return the version of the library."""
-    text: bytes = _lib.kms_version()
+    text: bytes = lib.kms_version()
     return text.decode()
 
 
-def _check(status: int, error: c_void_p) -> None:
-    """Raise the exception that belongs to a failed call."""
-    if status == 0:
-        return
-    try:
-        code = _lib.kms_error_code(error).decode()
-        failure = class_of(code)(
-            code,
-            _lib.kms_error_message(error).decode(),
-            _lib.kms_error_request_id(error).decode(),
-            _lib.kms_error_http_status(error),
-            status,
-        )
-    finally:
-        _lib.kms_error_free(error)
-    raise failure
-
-
-def _text(name: str, value: str) -> bytes:
-    """Encode a text for C, which would take a NUL for its end."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be str, not {type(value).__name__}")
-    encoded = value.encode()
-    if b"\0" in encoded:
-        raise ValueError(f"{name} contains a NUL character")
-    return encoded
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
 def _context(context: Context) -> bytes | None:
-    return _json(dict(context)) if context else None
-
-
-def _address(buffer: bytearray | memoryview) -> Any:
-    """Return the address of the first byte as an argument; it also keeps the buffer alive and at its size."""
-    return byref(c_char.from_buffer(buffer))
-
-
-def _input(data: Buffer) -> tuple[Any, int]:
-    """Return what ctypes passes as the address of the bytes, and their number."""
-    if isinstance(data, bytes):
-        return data, len(data)
-    view = memoryview(data)
-    if view.readonly or not view.c_contiguous or view.nbytes == 0:
-        copy = view.tobytes()
-        return copy, len(copy)
-    return _address(view.cast("B")), view.nbytes
-
-
-def _wipe(buffer: bytearray) -> None:
-    buffer[:] = bytes(len(buffer))
-
-
-def _take_text(address: c_void_p) -> str:
-    """Copy a text of the engine and free it, which also wipes it."""
-    try:
-        return ctypes.string_at(address).decode()
-    finally:
-        _lib.kms_string_free(address)
+    return to_json(dict(context)) if context else None
 
 
 def _time(value: datetime | str) -> str:
@@ -187,16 +126,16 @@ class Engine:
         handle = c_void_p()
         error = c_void_p()
         try:
-            status = _lib.kms_open(
+            status = lib.kms_open(
                 _library.ABI_VERSION,
-                _json(config),
+                to_json(config),
                 None if host is None else byref(host),
                 byref(handle),
                 byref(error),
             )
         finally:
-            _wipe(secret)  # the library keeps no pointer to it
-        _check(status, error)
+            wipe(secret)  # the library keeps no pointer to it
+        check(status, error)
         self._handle = handle.value
         _open_engines.add(self)
 
@@ -207,7 +146,7 @@ class Engine:
             if handle is None:
                 return
             self._changed.wait_for(lambda: self._running == 0)
-        _lib.kms_close(handle)
+        lib.kms_close(handle)
 
     def __enter__(self) -> Self:
         return self
@@ -243,7 +182,7 @@ class Engine:
                 self._running -= 1
                 if self._handle is None:
                     self._changed.notify_all()
-        _check(status, error)
+        check(status, error)
 
     def _after_fork_in_child(self) -> None:
         """Forget the parent's other threads: they may have held the lock, and will never end their calls here."""
@@ -256,25 +195,25 @@ class Engine:
         for last_try in (False, True):
             out = bytearray(max(guess, 1))
             try:
-                self._use(function, *arguments, _address(out), len(out), byref(length))
+                self._use(function, *arguments, address_of(out), len(out), byref(length))
                 return bytes(memoryview(out)[: length.value])
             except KmsError as error:
                 if last_try or error.code != "KMS_BUFFER_TOO_SMALL":
                     raise
                 guess = length.value
             finally:
-                _wipe(out)  # it may hold a plaintext
+                wipe(out)  # it may hold a plaintext
         raise AssertionError("unreachable")
 
     def call_json(self, action: str, params: str) -> str:
         """Run any action with its parameters as JSON text, and return the reply as JSON text."""
         reply = c_void_p()
-        self._use(_lib.kms_call, _text("action", action), _text("params", params), byref(reply))
-        return _take_text(reply)
+        self._use(lib.kms_call, text_argument("action", action), text_argument("params", params), byref(reply))
+        return take_text(reply)
 
     def call(self, action: str, /, **params: Any) -> dict[str, Any]:
         """Run any action by its name; the reply is the JSON object of the action, RequestId included."""
-        reply: dict[str, Any] = json.loads(self.call_json(action, _json(params).decode()))
+        reply: dict[str, Any] = json.loads(self.call_json(action, to_json(params).decode()))
         return reply
 
     def encrypt(self, key_id: str, plaintext: Buffer, context: Context = None) -> bytes:
@@ -282,28 +221,28 @@ class Engine:
 
         The context is authenticated but not stored: decryption needs an equal one.
         """
-        data, length = _input(plaintext)
+        data, length = input_argument(plaintext)
         return self._fill(
-            length + _OVERHEAD, _lib.kms_encrypt, _text("key_id", key_id), data, length, _context(context)
+            length + _OVERHEAD, lib.kms_encrypt, text_argument("key_id", key_id), data, length, _context(context)
         )
 
     def decrypt(self, blob: Buffer, context: Context = None) -> bytes:
         """Decrypt what :meth:`encrypt`, :meth:`generate_data_key` or :meth:`reencrypt` made; it names its key."""
-        data, length = _input(blob)
-        return self._fill(length, _lib.kms_decrypt, data, length, _context(context))
+        data, length = input_argument(blob)
+        return self._fill(length, lib.kms_decrypt, data, length, _context(context))
 
     def decrypt_into(self, blob: Buffer, buffer: bytearray | memoryview, context: Context = None) -> int:
         """Decrypt into a buffer that the caller can wipe, and return the number of bytes.
 
         A buffer as long as the blob is always large enough.
         """
-        data, length = _input(blob)
+        data, length = input_argument(blob)
         view = memoryview(buffer)
         if view.readonly or not view.c_contiguous or view.nbytes == 0:
             raise ValueError("the buffer must be writable, contiguous and not empty")
         written = c_size_t()
         self._use(
-            _lib.kms_decrypt, data, length, _context(context), _address(view.cast("B")), view.nbytes, byref(written)
+            lib.kms_decrypt, data, length, _context(context), address_of(view.cast("B")), view.nbytes, byref(written)
         )
         return written.value
 
@@ -314,11 +253,11 @@ class Engine:
         written = c_size_t()
         blob = self._fill(
             number + _OVERHEAD,
-            _lib.kms_generate_data_key,
-            _text("key_id", key_id),
+            lib.kms_generate_data_key,
+            text_argument("key_id", key_id),
             number,
             _context(context),
-            _address(plaintext),
+            address_of(plaintext),
             len(plaintext),
             byref(written),
         )
@@ -331,8 +270,8 @@ class Engine:
         number = min(max(number_of_bytes, 0), _MAX_DATA_KEY)
         return self._fill(
             number + _OVERHEAD,
-            _lib.kms_generate_data_key,
-            _text("key_id", key_id),
+            lib.kms_generate_data_key,
+            text_argument("key_id", key_id),
             number,
             _context(context),
             None,
@@ -349,14 +288,14 @@ class Engine:
         destination_context: Context = None,
     ) -> bytes:
         """Decrypt and encrypt again inside the engine: under another key, another context or the newest version."""
-        data, length = _input(blob)
+        data, length = input_argument(blob)
         return self._fill(
             length + _OVERHEAD,
-            _lib.kms_reencrypt,
+            lib.kms_reencrypt,
             data,
             length,
             _context(source_context),
-            _text("destination_key_id", destination_key_id),
+            text_argument("destination_key_id", destination_key_id),
             _context(destination_context),
         )
 
@@ -368,13 +307,13 @@ class Engine:
             by = by.days * 86400 + by.seconds
         if not -(2**63) <= by < 2**63:
             raise OverflowError("the step of the clock does not fit 64 bits")
-        self._use(_lib.kms_clock_advance, by)
+        self._use(lib.kms_clock_advance, by)
 
     def run_due(self) -> dict[str, Any]:
         """Do what is due now: rotations, deletions, expiries. Returns the report."""
         text = c_void_p()
-        self._use(_lib.kms_run_due, byref(text))
-        report: dict[str, Any] = json.loads(_take_text(text))
+        self._use(lib.kms_run_due, byref(text))
+        report: dict[str, Any] = json.loads(take_text(text))
         return report
 
 
