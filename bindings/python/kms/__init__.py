@@ -12,10 +12,16 @@ The operations of the hot path have methods that take and return bytes. Every ac
 
     engine.call("CreateKey", KeySpec="Aliyun_SM4")["KeyMetadata"]["KeyId"]
 
+Asymmetric keys sign, verify, encrypt and decrypt, and tell their public halves::
+
+    digest = engine.digest("alias/signer", "ECDSA_SHA_256", message)
+    signature = engine.sign("alias/signer", "ECDSA_SHA_256", digest)
+
 Failures are subclasses of :class:`KmsError`, which carries the code, the message, the request id and the HTTP status.
 """
 
-from ._engine import DataKey, Engine, open, version
+from ._digest import Digest
+from ._engine import DataKey, EncryptionAlgorithm, Engine, SigningAlgorithm, open, version
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -47,7 +53,9 @@ __all__ = [
     "ClosedError",
     "ConfigError",
     "DataKey",
+    "Digest",
     "DisabledError",
+    "EncryptionAlgorithm",
     "Engine",
     "ForkedError",
     "InternalError",
@@ -59,6 +67,7 @@ __all__ = [
     "NotFoundError",
     "PendingDeletionError",
     "PendingImportError",
+    "SigningAlgorithm",
     "StateError",
     "StoreError",
     "StoreLockedError",

@@ -9,11 +9,12 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from ctypes import byref, c_char, c_size_t, c_void_p
+from ctypes import byref, c_bool, c_char, c_size_t, c_void_p
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
 
 from . import _library
+from ._digest import DIGEST_SIZE, Digest
 from ._native import address_of, check, input_argument, lib, take_text, text_argument, to_json, wipe
 from .errors import ClosedError, KmsError
 
@@ -29,7 +30,17 @@ _OVERHEAD = 128
 #: One more than the longest data key. Larger requests are cut to it: the engine refuses them, and no memory is spent.
 _MAX_DATA_KEY = 1024 + 1
 
+#: First guesses only, likewise: bytes of the longest signature, and of the longest ciphertext of an RSA key.
+_SIGNATURE = 384
+_RSA_CIPHERTEXT = 384
+
 Context = Union[Mapping[str, str], None]
+
+#: How keys of usage SIGN/VERIFY sign: the first two are for RSA, then for EC_P256 and EC_P256K, then for EC_SM2.
+SigningAlgorithm = Literal["RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256", "ECDSA_SHA_256", "SM2DSA"]
+
+#: How keys of usage ENCRYPT/DECRYPT encrypt: the first two are for RSA, the last is for EC_SM2.
+EncryptionAlgorithm = Literal["RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1", "SM2PKE"]
 
 
 class DataKey(NamedTuple):
@@ -49,6 +60,19 @@ def version() -> str:
 
 def _context(context: Context) -> bytes | None:
     return to_json(dict(context)) if context else None
+
+
+def _optional(name: str, value: str | None) -> bytes | None:
+    return None if value is None else text_argument(name, value)
+
+
+def _pair(key_id: str, key_version_id: str | None, algorithm: str) -> tuple[bytes, bytes | None, bytes]:
+    """Return how the arguments of the asymmetric functions begin."""
+    return (
+        text_argument("key_id", key_id),
+        _optional("key_version_id", key_version_id),
+        text_argument("algorithm", algorithm),
+    )
 
 
 def _time(value: datetime | str) -> str:
@@ -298,6 +322,125 @@ class Engine:
             text_argument("destination_key_id", destination_key_id),
             _context(destination_context),
         )
+
+    def sign(
+        self, key_id: str, algorithm: SigningAlgorithm, digest: Buffer, *, key_version_id: str | None = None
+    ) -> bytes:
+        """Sign a digest of 32 bytes, which :meth:`digest` and :meth:`new_digest` make, with an asymmetric key.
+
+        The key is named by id, ARN or alias; without a version it is its newest. An RSA signature is as long as the
+        modulus, the others are DER of at most 72 bytes.
+        """
+        data, length = input_argument(digest)
+        return self._fill(_SIGNATURE, lib.kms_sign, *_pair(key_id, key_version_id, algorithm), data, length)
+
+    def verify(
+        self,
+        key_id: str,
+        algorithm: SigningAlgorithm,
+        digest: Buffer,
+        signature: Buffer,
+        *,
+        key_version_id: str | None = None,
+    ) -> bool:
+        """Say whether a signature is one of the digest by a version of an asymmetric key.
+
+        A signature that is malformed is false; an exception means that nothing was verified.
+        """
+        valid = c_bool()
+        self._use(
+            lib.kms_verify,
+            *_pair(key_id, key_version_id, algorithm),
+            *input_argument(digest),
+            *input_argument(signature),
+            byref(valid),
+        )
+        return valid.value
+
+    def asymmetric_encrypt(
+        self, key_id: str, algorithm: EncryptionAlgorithm, plaintext: Buffer, *, key_version_id: str | None = None
+    ) -> bytes:
+        """Encrypt to the public half of a version of an asymmetric key.
+
+        The plaintext has 1 to 190 bytes (214 with SHA-1) for RSA_2048, to 318 (342) for RSA_3072, to 6047 for EC_SM2.
+        The ciphertext is a standard one and does not name its key: keep the version's id beside it.
+        """
+        data, length = input_argument(plaintext)
+        guess = length + _OVERHEAD if algorithm == "SM2PKE" else _RSA_CIPHERTEXT
+        return self._fill(guess, lib.kms_asymmetric_encrypt, *_pair(key_id, key_version_id, algorithm), data, length)
+
+    def asymmetric_decrypt(
+        self, key_id: str, algorithm: EncryptionAlgorithm, ciphertext: Buffer, *, key_version_id: str | None = None
+    ) -> bytes:
+        """Decrypt what was encrypted to a version of an asymmetric key, by whoever has the public key.
+
+        Whatever is wrong with the ciphertext, it is :class:`~kms.InvalidParameterError`.
+        """
+        data, length = input_argument(ciphertext)
+        return self._fill(length, lib.kms_asymmetric_decrypt, *_pair(key_id, key_version_id, algorithm), data, length)
+
+    def public_key(self, key_id: str, *, key_version_id: str | None = None) -> str:
+        """Return the public half of a version of an asymmetric key: its SubjectPublicKeyInfo in PEM."""
+        pem = c_void_p()
+        self._use(
+            lib.kms_get_public_key,
+            text_argument("key_id", key_id),
+            _optional("key_version_id", key_version_id),
+            byref(pem),
+        )
+        return take_text(pem)
+
+    def digest(
+        self,
+        key_id: str,
+        algorithm: SigningAlgorithm,
+        message: Buffer,
+        *,
+        key_version_id: str | None = None,
+        sm2_user_id: str | None = None,
+    ) -> bytes:
+        """Compute the digest of a message for :meth:`sign` and :meth:`verify`.
+
+        It is SHA-256, or for SM2DSA the SM3 of Z_A, which hangs on the key and the signer's id, and the message.
+
+        Args:
+            key_id: the key that signs or has signed.
+            algorithm: how it signs.
+            message: the whole message.
+            key_version_id: the version of the key; without it, the newest.
+            sm2_user_id: the signer's id for SM2DSA, up to 8191 bytes in UTF-8; without it ``"1234567812345678"``, which
+                nearly everybody uses. The other algorithms do not look at it.
+        """
+        data, length = input_argument(message)
+        out = bytearray(DIGEST_SIZE)
+        self._use(
+            lib.kms_digest,
+            *_pair(key_id, key_version_id, algorithm),
+            data,
+            length,
+            _optional("sm2_user_id", sm2_user_id),
+            address_of(out),
+        )
+        return bytes(out)
+
+    def new_digest(
+        self,
+        key_id: str,
+        algorithm: SigningAlgorithm,
+        *,
+        key_version_id: str | None = None,
+        sm2_user_id: str | None = None,
+    ) -> Digest:
+        """Start the digest of a message that comes in pieces; the arguments are those of :meth:`digest`."""
+        handle = c_void_p()
+        self._use(
+            lib.kms_digest_init,
+            *_pair(key_id, key_version_id, algorithm),
+            _optional("sm2_user_id", sm2_user_id),
+            byref(handle),
+        )
+        assert handle.value is not None
+        return Digest(handle.value)
 
     def advance_clock(self, by: timedelta | int) -> None:
         """Move a manual clock forward by a whole number of seconds."""

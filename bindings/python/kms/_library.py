@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 
 #: The version of the C interface that this package was written for (KMS_ABI_VERSION of kms.h).
@@ -25,6 +25,8 @@ class Host(ctypes.Structure):
 
 _OUT = (c_void_p, c_size_t, POINTER(c_size_t))
 _ERR = POINTER(c_void_p)
+# An engine, a key, a version of it, and an algorithm.
+_PAIR = (c_void_p, c_char_p, c_char_p, c_char_p)
 
 # Texts that the caller must free are c_void_p: ctypes would turn c_char_p into bytes and lose the address.
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
@@ -36,6 +38,16 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "kms_decrypt": (c_int32, (c_void_p, c_void_p, c_size_t, c_char_p, *_OUT, _ERR)),
     "kms_generate_data_key": (c_int32, (c_void_p, c_char_p, c_size_t, c_char_p, *_OUT, *_OUT, _ERR)),
     "kms_reencrypt": (c_int32, (c_void_p, c_void_p, c_size_t, c_char_p, c_char_p, c_char_p, *_OUT, _ERR)),
+    "kms_sign": (c_int32, (*_PAIR, c_void_p, c_size_t, *_OUT, _ERR)),
+    "kms_verify": (c_int32, (*_PAIR, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_bool), _ERR)),
+    "kms_asymmetric_encrypt": (c_int32, (*_PAIR, c_void_p, c_size_t, *_OUT, _ERR)),
+    "kms_asymmetric_decrypt": (c_int32, (*_PAIR, c_void_p, c_size_t, *_OUT, _ERR)),
+    "kms_get_public_key": (c_int32, (c_void_p, c_char_p, c_char_p, POINTER(c_void_p), _ERR)),
+    "kms_digest": (c_int32, (*_PAIR, c_void_p, c_size_t, c_char_p, c_void_p, _ERR)),
+    "kms_digest_init": (c_int32, (*_PAIR, c_char_p, POINTER(c_void_p), _ERR)),
+    "kms_digest_update": (c_int32, (c_void_p, c_void_p, c_size_t, _ERR)),
+    "kms_digest_final": (c_int32, (c_void_p, c_void_p, _ERR)),
+    "kms_digest_free": (None, (c_void_p,)),
     "kms_clock_advance": (c_int32, (c_void_p, c_int64, _ERR)),
     "kms_run_due": (c_int32, (c_void_p, POINTER(c_void_p), _ERR)),
     "kms_error_code": (c_char_p, (c_void_p,)),
