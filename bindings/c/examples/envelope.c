@@ -29,19 +29,19 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "kms.h"
+#include "common.h"
+
+const char program[] = "envelope";
 
 #define MAGIC "KMSENV01"
 #define MAGIC_LEN 8u
@@ -58,32 +58,6 @@ struct bytes {
     uint8_t *data;
     size_t len;
 };
-
-static void say(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fputs("[C]      ", stdout);
-    vprintf(format, args);
-    fputc('\n', stdout);
-    va_end(args);
-    fflush(stdout);
-}
-
-static void complain(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fputs("envelope: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
-
-/* Reports a failure of the engine and frees it. */
-static bool kms_failed(const char *what, kms_error *error) {
-    complain("%s: %s: %s", what, kms_error_code(error), kms_error_message(error));
-    kms_error_free(error);
-    return false;
-}
 
 static double now_us(void) {
     struct timespec t;
@@ -114,20 +88,6 @@ static bool read_file(const char *path, struct bytes *out) {
         complain("cannot read %s completely", path);
         free(out->data);
         out->data = NULL;
-    }
-    return whole;
-}
-
-static bool write_file(const char *path, const uint8_t *data, size_t len) {
-    FILE *file = fopen(path, "wb");
-    if (file == NULL) {
-        complain("cannot write %s: %s", path, strerror(errno));
-        return false;
-    }
-    bool whole = fwrite(data, 1, len, file) == len;
-    whole = fclose(file) == 0 && whole;
-    if (!whole) {
-        complain("cannot write %s completely", path);
     }
     return whole;
 }
@@ -165,55 +125,6 @@ static bool gcm(bool encrypt, const uint8_t key[DATA_KEY_LEN], const uint8_t *no
         ok = EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, (int)TAG_LEN, tag) == 1;
     }
     EVP_CIPHER_CTX_free(cipher);
-    return ok;
-}
-
-/* Opens the store.  Only `create` may make a root key: any other step with a mistyped path should fail, not start afresh. */
-static kms *open_store(const char *store_dir, const char *root_key_file, bool create) {
-    char *store = malloc(strlen(store_dir) + sizeof "sled:");
-    if (store == NULL) {
-        return NULL;
-    }
-    sprintf(store, "sled:%s", store_dir);
-    json_t *config = json_pack("{s:s, s:{s:s, s:b}}", "store", store, "root_key", "file", root_key_file, "create", (int)create);
-    free(store);
-    char *text = config != NULL ? json_dumps(config, JSON_COMPACT) : NULL;
-    json_decref(config);
-    if (text == NULL) {
-        complain("the paths must be UTF-8");
-        return NULL;
-    }
-
-    kms *engine = NULL;
-    kms_error *error = NULL;
-    if (kms_open(KMS_ABI_VERSION, text, NULL, &engine, &error) != KMS_OK) {
-        kms_failed("cannot open the store", error);
-    }
-    free(text);
-    return engine;
-}
-
-/* Calls an action; the reply goes to *reply if that is wanted. */
-static bool call(kms *engine, const char *action, json_t *params, json_t **reply) {
-    char *text = params != NULL ? json_dumps(params, JSON_COMPACT) : NULL;
-    json_decref(params);
-    char *answer = NULL;
-    kms_error *error = NULL;
-    if (text == NULL) {
-        complain("%s: parameters cannot be written as JSON", action);
-        return false;
-    }
-    kms_status status = kms_call(engine, action, text, &answer, &error);
-    free(text);
-    if (status != KMS_OK) {
-        return kms_failed(action, error);
-    }
-    bool ok = true;
-    if (reply != NULL) {
-        *reply = json_loads(answer, 0, NULL);
-        ok = *reply != NULL;
-    }
-    kms_string_free(answer);
     return ok;
 }
 
