@@ -9,6 +9,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,6 +263,42 @@ func TestDigestInPieces(t *testing.T) {
 	}
 	if sum, err := kept.Sum(); err != nil || !bytes.Equal(sum, usual) {
 		t.Errorf("after the engine was closed: %x, %v", sum, err)
+	}
+}
+
+// A mistake, but a harmless one: every piece arrives whole, and what comes too late is refused.
+func TestDigestIsShared(t *testing.T) {
+	engine := open(t, kms.Config{Store: "memory:"})
+	key := createPair(t, engine, "EC_P256", signing)
+	piece := make([]byte, 1000)
+	for round := 0; round < 20; round++ {
+		digest, err := engine.NewDigest(key, "", kms.ECDSASHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var accepted atomic.Int32
+		var workers sync.WaitGroup
+		for i := 0; i < 4; i++ {
+			workers.Add(1)
+			go func() {
+				defer workers.Done()
+				for j := 0; j < 100; j++ {
+					if _, err := digest.Write(piece); err != nil {
+						if !errors.Is(err, kms.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+					accepted.Add(1)
+				}
+			}()
+		}
+		sum, err := digest.Sum()
+		workers.Wait()
+		expected := sha256.Sum256(bytes.Repeat(piece, int(accepted.Load())))
+		if err != nil || !bytes.Equal(sum, expected[:]) {
+			t.Fatalf("after %d pieces: %x, %v", accepted.Load(), sum, err)
+		}
 	}
 }
 
