@@ -306,7 +306,7 @@ extern "C" {
 //
 // engine:         an open engine.
 // key_id:         the key: its id, its ARN, or an alias ("alias/...").
-// key_version_id: the version of the key. NULL: the newest.
+// key_version_id: the version of the key. NULL or "": the newest.
 // algorithm:      "RSAES_OAEP_SHA_256" or "RSAES_OAEP_SHA_1" for RSA keys, "SM2PKE" for EC_SM2.
 // plaintext:      what to encrypt.
 // plaintext_len:  1 to 190 or 214 bytes for RSA_2048 with SHA-256 or SHA-1, to 318 or 342 for RSA_3072, to 6047 for
@@ -334,7 +334,7 @@ kms_status kms_asymmetric_encrypt(kms *engine,
 //
 // engine:         an open engine.
 // key_id:         the key, as for kms_asymmetric_encrypt.
-// key_version_id: the version that the ciphertext was made for. NULL: the newest.
+// key_version_id: the version that the ciphertext was made for. NULL or "": the newest.
 // algorithm:      as for kms_asymmetric_encrypt.
 // ciphertext:     256 or 384 bytes for RSA; for SM2 04 || X || Y || C3 || C2, or the DER form of GM/T 0009, up to 6144
 //                 bytes.
@@ -361,7 +361,7 @@ kms_status kms_asymmetric_decrypt(kms *engine,
 //
 // engine:         an open engine.
 // key_id:         the key: its id, its ARN, or an alias ("alias/...").
-// key_version_id: the version of the key. NULL: the newest.
+// key_version_id: the version of the key. NULL or "": the newest.
 // pem:            receives the SubjectPublicKeyInfo as PEM text, each line ended by a line feed. Free it with
 //                 kms_string_free.
 //
@@ -499,7 +499,7 @@ kms_status kms_generate_data_key(kms *engine,
 //
 // engine:         an open engine.
 // key_id:         the key that signs or has signed: its id, its ARN, or an alias ("alias/...").
-// key_version_id: its version. NULL: the newest.
+// key_version_id: its version. NULL or "": the newest.
 // algorithm:      as for kms_sign.
 // message:        the message; may be NULL if message_len is 0.
 // message_len:    its length in bytes.
@@ -659,7 +659,7 @@ const char *kms_version(void);
 //
 // engine:         an open engine.
 // key_id:         the key: its id, its ARN, or an alias ("alias/...").
-// key_version_id: the version of the key. NULL: the newest.
+// key_version_id: the version of the key. NULL or "": the newest.
 // algorithm:      "RSA_PSS_SHA_256" or "RSA_PKCS1_SHA_256" for RSA keys, "ECDSA_SHA_256" for EC_P256 and EC_P256K,
 //                 "SM2DSA" for EC_SM2.
 // digest:         the digest of the message: of SHA-256, or for SM2DSA of SM3 over Z_A and the message. kms_digest and
@@ -687,7 +687,7 @@ kms_status kms_sign(kms *engine,
 //
 // engine:         an open engine.
 // key_id:         the key, as for kms_sign.
-// key_version_id: the version of the key. NULL: the newest.
+// key_version_id: the version of the key. NULL or "": the newest.
 // algorithm:      as for kms_sign. RSA_PSS_SHA_256 takes salts of every length.
 // digest:         as for kms_sign.
 // digest_len:     32.

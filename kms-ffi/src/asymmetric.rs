@@ -21,7 +21,7 @@ const OUT: [&str; 2] = ["out", "out_len"];
 ///
 /// engine:         an open engine.
 /// key_id:         the key: its id, its ARN, or an alias ("alias/...").
-/// key_version_id: the version of the key. NULL: the newest.
+/// key_version_id: the version of the key. NULL or "": the newest.
 /// algorithm:      "RSAES_OAEP_SHA_256" or "RSAES_OAEP_SHA_1" for RSA keys, "SM2PKE" for EC_SM2.
 /// plaintext:      what to encrypt.
 /// plaintext_len:  1 to 190 or 214 bytes for RSA_2048 with SHA-256 or SHA-1, to 318 or 342 for RSA_3072, to 6047 for
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn kms_asymmetric_encrypt(
 ///
 /// engine:         an open engine.
 /// key_id:         the key, as for kms_asymmetric_encrypt.
-/// key_version_id: the version that the ciphertext was made for. NULL: the newest.
+/// key_version_id: the version that the ciphertext was made for. NULL or "": the newest.
 /// algorithm:      as for kms_asymmetric_encrypt.
 /// ciphertext:     256 or 384 bytes for RSA; for SM2 04 || X || Y || C3 || C2, or the DER form of GM/T 0009, up to 6144
 ///                 bytes.
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn kms_asymmetric_decrypt(
 ///
 /// engine:         an open engine.
 /// key_id:         the key: its id, its ARN, or an alias ("alias/...").
-/// key_version_id: the version of the key. NULL: the newest.
+/// key_version_id: the version of the key. NULL or "": the newest.
 /// pem:            receives the SubjectPublicKeyInfo as PEM text, each line ended by a line feed. Free it with
 ///                 kms_string_free.
 ///

@@ -48,7 +48,7 @@ unsafe fn start(
 ///
 /// engine:         an open engine.
 /// key_id:         the key that signs or has signed: its id, its ARN, or an alias ("alias/...").
-/// key_version_id: its version. NULL: the newest.
+/// key_version_id: its version. NULL or "": the newest.
 /// algorithm:      as for kms_sign.
 /// message:        the message; may be NULL if message_len is 0.
 /// message_len:    its length in bytes.

@@ -19,7 +19,7 @@ const SIGNATURE_TOO_LONG: usize = MAX_SIGNATURE + 1;
 ///
 /// engine:         an open engine.
 /// key_id:         the key: its id, its ARN, or an alias ("alias/...").
-/// key_version_id: the version of the key. NULL: the newest.
+/// key_version_id: the version of the key. NULL or "": the newest.
 /// algorithm:      "RSA_PSS_SHA_256" or "RSA_PKCS1_SHA_256" for RSA keys, "ECDSA_SHA_256" for EC_P256 and EC_P256K,
 ///                 "SM2DSA" for EC_SM2.
 /// digest:         the digest of the message: of SHA-256, or for SM2DSA of SM3 over Z_A and the message. kms_digest and
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn kms_sign(
 ///
 /// engine:         an open engine.
 /// key_id:         the key, as for kms_sign.
-/// key_version_id: the version of the key. NULL: the newest.
+/// key_version_id: the version of the key. NULL or "": the newest.
 /// algorithm:      as for kms_sign. RSA_PSS_SHA_256 takes salts of every length.
 /// digest:         as for kms_sign.
 /// digest_len:     32.
