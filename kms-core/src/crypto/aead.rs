@@ -26,8 +26,8 @@ use core::fmt;
 use aes::cipher::array::Array;
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
+use kms_gm::sm4::Sm4;
 use kms_secmem::wiped::Wiped;
-use sm4::Sm4;
 use zeroize::{Zeroize, zeroize_bytes};
 
 use super::gcm;
@@ -211,7 +211,7 @@ impl DerivingKey {
             Schedule::Aes128(e) => encrypt(e, &mut key.0[..1]),
             Schedule::Aes192(e) => encrypt(e, &mut key.0),
             Schedule::Aes256(e) => encrypt(e, &mut key.0),
-            Schedule::Sm4(e) => encrypt(e, &mut key.0[..1]),
+            Schedule::Sm4(e) => e.encrypt_block(&mut key.0[0]),
         }
         (key, message_nonce)
     }
@@ -230,7 +230,7 @@ impl Expanded {
             Schedule::Aes128(e) => encrypt(e, &mut l),
             Schedule::Aes192(e) => encrypt(e, &mut l),
             Schedule::Aes256(e) => encrypt(e, &mut l),
-            Schedule::Sm4(e) => encrypt(e, &mut l),
+            Schedule::Sm4(e) => e.encrypt_block(&mut l[0]),
         }
         let k1 = double(u128::from_be_bytes(l[0]));
         l.as_flattened_mut().zeroize();
@@ -248,7 +248,7 @@ impl Schedule {
             Cipher::Aes128 => Self::Aes128(expand(key)),
             Cipher::Aes192 => Self::Aes192(expand(key)),
             Cipher::Aes256 => Self::Aes256(expand(key)),
-            Cipher::Sm4 => Self::Sm4(expand(key)),
+            Cipher::Sm4 => Self::Sm4(Sm4::new(key.try_into().expect("the caller has checked the length"))),
         }
     }
 }

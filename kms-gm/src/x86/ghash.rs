@@ -90,7 +90,7 @@ impl<C: Cpu, const P: usize> Powers<C, P> {
 }
 
 /// The hash of what has been absorbed, mirrored.
-pub(crate) struct Hash(pub Block);
+pub(crate) struct Hash(Block);
 
 impl Hash {
     #[inline(always)]

@@ -91,8 +91,8 @@ impl Constants {
         permutations: [permutation(0), permutation(1), permutation(2), permutation(3)],
     };
 
-    /// The constants, unknown to the optimiser: where it knows a table or a permutation it rewrites the
-    /// look-up, into more instructions.
+    /// The constants, unknown to the optimiser. Where it knows them it moves a permutation before the sum
+    /// of two look-ups, which makes two of it; the key schedule has no place left for that.
     #[inline(always)]
     fn hidden() -> &'static Self {
         static CONSTANTS: Constants = Constants::KNOWN;
@@ -210,6 +210,7 @@ impl<V: Vector> State<V> {
 /// The key schedule on its way, each word four times.
 struct Schedule {
     words: [Block; WORDS],
+    /// What the next round applies the S-box to.
     sum: Block,
     maps: [Lookup<Block>; 4],
     permutations: [Block; 3],
@@ -243,10 +244,9 @@ impl Schedule {
 
     /// The round key whose predecessor by four stands at `at`, with the constant that the S-box begins with.
     #[inline(always)]
-    fn next(&mut self, cpu: impl Cpu, at: usize, fixed: u32) -> Block {
+    fn next(&mut self, cpu: impl Cpu, at: usize, next_fixed: u32) -> Block {
         let cpu = cpu.narrow();
-        let [k1, k2, k3] = [1, 2, 3].map(|i| self.words[(at + i) % WORDS]);
-        let _ = k1;
+        let [before, k2, k3] = [0, 2, 3].map(|i| self.words[(at + i) % WORDS]);
         let inverted = Nibbles::of(self.sum.aes_last_round(self.zero), self.mask);
         // The columns are equal, so that AES's shift of rows moves nothing, and any column will do.
         let [m0, m1, m2, m3] = &self.maps;
@@ -254,15 +254,16 @@ impl Schedule {
         let a = m0.look_up(&inverted).xor(m1.look_up(&inverted).pick(p1));
         let b = m2.look_up(&inverted).pick(p2).xor(m3.look_up(&inverted).pick(p3));
         let change = a.xor(b);
-        self.sum = k2.xor(k3).xor(cpu.splat_word(fixed)).xor(self.words[at]).xor(change);
-        self.words[at] = self.words[at].xor(change);
+        // Not out of the new word: every step of this chain is waited for.
+        self.sum = k2.xor(k3).xor(cpu.splat_word(next_fixed)).xor(before).xor(change);
+        self.words[at] = before.xor(change);
         self.words[at].xor(cpu.splat_word(CONSTANT_WORD))
     }
 }
 
 const CONSTANT_WORD: u32 = u32::from_le_bytes([BEFORE_CONSTANT; 4]);
 
-/// The fixed parameters in the image of M, with the constant that the S-box begins with.
+/// The fixed parameters in the image of M, with the constant that the S-box begins with; a zero in the end.
 const FIXED_WORDS: [u32; ROUNDS + 1] = {
     let (mut words, mut i) = ([0; ROUNDS + 1], 0);
     while i < ROUNDS {
@@ -274,7 +275,7 @@ const FIXED_WORDS: [u32; ROUNDS + 1] = {
     words
 };
 
-/// The round keys of SM4 in the image of M, with the constant that the S-box begins with.
+/// The round keys of SM4 in the image of M, each with the constant that the S-box begins with.
 pub(crate) struct Sm4([u32; ROUNDS]);
 
 impl<C: Cpu> Cipher<C> for Sm4 {
@@ -340,6 +341,7 @@ impl<C: Cpu> Cipher<C> for Sm4 {
     }
 }
 
+/// Most groups of blocks that are encrypted at a time.
 const MOST: usize = 4;
 
 #[inline(always)]

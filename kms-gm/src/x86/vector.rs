@@ -101,10 +101,11 @@ pub(crate) trait Vector: Copy {
     fn aes_round(self, key: Self) -> Self;
     fn aes_last_round(self, key: Self) -> Self;
 
-    /// Nothing, at this place: eight registers (or three) have their values here, and what is written after
-    /// this is computed after it.
+    /// Eight registers, or three, have these values at this point of the program. Does nothing.
     ///
-    /// The compiler would otherwise encrypt some blocks to their end before it begins with the next ones.
+    /// It keeps the order in which the rounds of several blocks and other work were written. To need fewer
+    /// registers, the compiler would encrypt some blocks to their end before it begins with the others, and
+    /// the processor would wait for each round.
     fn settle(registers: &mut [Self]);
 
     /// Carry-less product of a half of `self` (bit 0 of `HALVES`) and a half of `other` (bit 4).
@@ -276,7 +277,7 @@ fn wipe<S, Spill>(place: &mut MaybeUninit<S>) {
 
 macro_rules! vector {
     ($vector:ident: $blocks:literal blocks, $($method:ident = $instruction:ident),* ;
-     $swap:ident, $shift:ident, $multiply:ident, $store:ident, { $($own:item)* }) => {
+     $swap:ident, $shift:ident, $multiply:ident, $store:ident, $class:ident of $feature:literal, { $($own:item)* }) => {
         impl Vector for $vector {
             const BLOCKS: usize = $blocks;
 
@@ -310,6 +311,37 @@ macro_rules! vector {
                 unsafe { $store(bytes.as_mut_ptr().cast(), self.0) }
             }
 
+            #[inline(always)]
+            fn settle(registers: &mut [Self]) {
+                #[target_feature(enable = $feature)]
+                #[inline]
+                fn eight([a, b, c, d, e, f, g, h]: [&mut $vector; 8]) {
+                    // SAFETY: there is no instruction.
+                    unsafe {
+                        asm!("/* {} {} {} {} {} {} {} {} */",
+                            inout($class) a.0, inout($class) b.0, inout($class) c.0, inout($class) d.0,
+                            inout($class) e.0, inout($class) f.0, inout($class) g.0, inout($class) h.0,
+                            options(nomem, nostack, preserves_flags));
+                    }
+                }
+
+                #[target_feature(enable = $feature)]
+                #[inline]
+                fn three([a, b, c]: [&mut $vector; 3]) {
+                    // SAFETY: as above.
+                    unsafe {
+                        asm!("/* {} {} {} */", inout($class) a.0, inout($class) b.0, inout($class) c.0,
+                            options(nomem, nostack, preserves_flags));
+                    }
+                }
+
+                match registers {
+                    [a, b, c, d, e, f, g, h] => intrinsic!(eight([a, b, c, d, e, f, g, h])),
+                    [a, b, c] => intrinsic!(three([a, b, c])),
+                    _ => {}
+                }
+            }
+
             $($own)*
         }
     };
@@ -321,7 +353,7 @@ vector!(
     low_words = _mm_unpacklo_epi32, high_words = _mm_unpackhi_epi32,
     low_halves = _mm_unpacklo_epi64, high_halves = _mm_unpackhi_epi64,
     aes_round = _mm_aesenc_si128, aes_last_round = _mm_aesenclast_si128;
-    _mm_shuffle_epi32, _mm_srli_epi32, _mm_clmulepi64_si128, _mm_storeu_si128,
+    _mm_shuffle_epi32, _mm_srli_epi32, _mm_clmulepi64_si128, _mm_storeu_si128, xmm_reg of "sse2",
     {
         #[inline(always)]
         fn first(self) -> Block {
@@ -331,35 +363,6 @@ vector!(
         #[inline(always)]
         fn last(self) -> Block {
             self
-        }
-
-        #[inline(always)]
-        fn settle(registers: &mut [Self]) {
-            #[target_feature(enable = "sse2")]
-            #[inline]
-            fn eight([a, b, c, d, e, f, g, h]: [&mut __m128i; 8]) {
-                // SAFETY: there is no instruction.
-                unsafe {
-                    asm!("/* {0} {1} {2} {3} {4} {5} {6} {7} */",
-                        inout(xmm_reg) *a, inout(xmm_reg) *b, inout(xmm_reg) *c, inout(xmm_reg) *d,
-                        inout(xmm_reg) *e, inout(xmm_reg) *f, inout(xmm_reg) *g, inout(xmm_reg) *h,
-                        options(nomem, nostack, preserves_flags));
-                }
-            }
-            #[target_feature(enable = "sse2")]
-            #[inline]
-            fn three([a, b, c]: [&mut __m128i; 3]) {
-                // SAFETY: as above.
-                unsafe {
-                    asm!("/* {0} {1} {2} */", inout(xmm_reg) *a, inout(xmm_reg) *b, inout(xmm_reg) *c,
-                        options(nomem, nostack, preserves_flags));
-                }
-            }
-            match registers {
-                [a, b, c, d, e, f, g, h] => intrinsic!(eight([&mut a.0, &mut b.0, &mut c.0, &mut d.0, &mut e.0, &mut f.0, &mut g.0, &mut h.0])),
-                [a, b, c] => intrinsic!(three([&mut a.0, &mut b.0, &mut c.0])),
-                _ => {}
-            }
         }
 
         #[inline(always)]
@@ -375,7 +378,7 @@ vector!(
     low_words = _mm256_unpacklo_epi32, high_words = _mm256_unpackhi_epi32,
     low_halves = _mm256_unpacklo_epi64, high_halves = _mm256_unpackhi_epi64,
     aes_round = _mm256_aesenc_epi128, aes_last_round = _mm256_aesenclast_epi128;
-    _mm256_shuffle_epi32, _mm256_srli_epi32, _mm256_clmulepi64_epi128, _mm256_storeu_si256,
+    _mm256_shuffle_epi32, _mm256_srli_epi32, _mm256_clmulepi64_epi128, _mm256_storeu_si256, ymm_reg of "avx2",
     {
         #[inline(always)]
         fn first(self) -> Block {
@@ -385,35 +388,6 @@ vector!(
         #[inline(always)]
         fn last(self) -> Block {
             Block(intrinsic!(_mm256_extracti128_si256::<1>(self.0)))
-        }
-
-        #[inline(always)]
-        fn settle(registers: &mut [Self]) {
-            #[target_feature(enable = "avx2")]
-            #[inline]
-            fn eight([a, b, c, d, e, f, g, h]: [&mut __m256i; 8]) {
-                // SAFETY: there is no instruction.
-                unsafe {
-                    asm!("/* {0} {1} {2} {3} {4} {5} {6} {7} */",
-                        inout(ymm_reg) *a, inout(ymm_reg) *b, inout(ymm_reg) *c, inout(ymm_reg) *d,
-                        inout(ymm_reg) *e, inout(ymm_reg) *f, inout(ymm_reg) *g, inout(ymm_reg) *h,
-                        options(nomem, nostack, preserves_flags));
-                }
-            }
-            #[target_feature(enable = "avx2")]
-            #[inline]
-            fn three([a, b, c]: [&mut __m256i; 3]) {
-                // SAFETY: as above.
-                unsafe {
-                    asm!("/* {0} {1} {2} */", inout(ymm_reg) *a, inout(ymm_reg) *b, inout(ymm_reg) *c,
-                        options(nomem, nostack, preserves_flags));
-                }
-            }
-            match registers {
-                [a, b, c, d, e, f, g, h] => intrinsic!(eight([&mut a.0, &mut b.0, &mut c.0, &mut d.0, &mut e.0, &mut f.0, &mut g.0, &mut h.0])),
-                [a, b, c] => intrinsic!(three([&mut a.0, &mut b.0, &mut c.0])),
-                _ => {}
-            }
         }
 
         #[inline(always)]

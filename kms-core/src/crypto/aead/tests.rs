@@ -134,20 +134,6 @@ fn vectors_of_the_independent_script() {
     }
 }
 
-// Source: GB/T 32907-2016, appendix A: example 1, and example 2, which encrypts a million times.
-#[test]
-fn sm4_blocks_of_the_standard() {
-    let sample: [u8; 16] = unhex("0123456789abcdeffedcba9876543210");
-    let Schedule::Sm4(cipher) = Schedule::new(Cipher::Sm4, &sample) else { unreachable!("asked for SM4") };
-    let mut block = [sample];
-    encrypt(&cipher, &mut block);
-    assert_eq!(block[0], unhex("681edf34d206965e86b3e94f536e4246"));
-    for _ in 1..1_000_000 {
-        encrypt(&cipher, &mut block);
-    }
-    assert_eq!(block[0], unhex("595298c7c6fd271f0402f804c33d3f66"));
-}
-
 #[test]
 fn keys_of_any_other_length_are_refused() {
     for cipher in Cipher::ALL {
@@ -232,7 +218,7 @@ proptest! {
             Cipher::Aes128 => theirs::<Aes128Gcm>(derived.bytes(cipher), rest, &aad, &plaintext),
             Cipher::Aes192 => theirs::<AesGcm<aes::Aes192, U12>>(derived.bytes(cipher), rest, &aad, &plaintext),
             Cipher::Aes256 => theirs::<Aes256Gcm>(derived.bytes(cipher), rest, &aad, &plaintext),
-            Cipher::Sm4 => theirs::<AesGcm<Sm4, U12>>(derived.bytes(cipher), rest, &aad, &plaintext),
+            Cipher::Sm4 => theirs::<AesGcm<sm4::Sm4, U12>>(derived.bytes(cipher), rest, &aad, &plaintext),
         };
         prop_assert_eq!(seal(&key, &nonce, &aad, &plaintext), theirs);
     }
