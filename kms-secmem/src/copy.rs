@@ -1,7 +1,5 @@
 //! Copying bytes without falling into a slow path of the C library.
 
-use core::mem::MaybeUninit;
-
 /// Bytes moved at a time.
 ///
 /// glibc 2.36 on Zen 3 copies 4 KiB and more some 25 times slower when the destination stands a few bytes
@@ -22,17 +20,6 @@ pub fn copy(destination: &mut [u8], source: &[u8]) {
     }
 }
 
-/// [`copy`] into memory that holds nothing yet; returns that memory, initialised.
-#[inline]
-pub(crate) fn copy_to_uninit<'a>(destination: &'a mut [MaybeUninit<u8>], source: &[u8]) -> &'a mut [u8] {
-    assert_eq!(destination.len(), source.len(), "both sides of a copy have one length");
-    for (to, from) in destination.chunks_mut(PIECE).zip(source.chunks(PIECE)) {
-        to.write_copy_of_slice(from);
-    }
-    // SAFETY: the lengths are equal, so the loop above has written every element.
-    unsafe { destination.assume_init_mut() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,8 +31,6 @@ mod tests {
             let mut target = vec![0xee; len];
             copy(&mut target, &source);
             assert_eq!(target, source);
-            let mut fresh = vec![MaybeUninit::uninit(); len];
-            assert_eq!(copy_to_uninit(&mut fresh, &source), source);
         }
     }
 

@@ -20,17 +20,14 @@ use core::ptr;
 
 use zeroize::{Zeroize, zeroize_flat_type, zeroize_stack};
 
-use crate::copy::copy_to_uninit;
-
 /// Bytes of stack that are overwritten below a holder once it has made and used its value.
 ///
 /// On its way out of its constructor ring leaves four copies of a key behind (some 560 bytes each), the
 /// deepest 2.3 KiB down in an optimised build.
 pub const SPILL: usize = 3072;
 
-/// Longest input, in bytes, for which [`with_wiped_copy`] and [`with_wiped_zeros`] stay on the stack: the largest payload of
-/// one KMS call.
-pub const STACK_COPY: usize = 6144;
+/// Most bytes that [`with_wiped_zeros`] takes from the stack: the largest payload of one KMS call.
+pub const STACK_PLACE: usize = 6144;
 
 /// A stack slot that is overwritten when it goes out of scope.
 struct Slot<T> {
@@ -72,18 +69,6 @@ impl<T> Drop for Slot<T> {
     }
 }
 
-/// Makes a secret-holding value, lends it to `use_it`, drops it and overwrites its bytes.
-///
-/// The bytes, and the stack that `make` and `use_it` used, are overwritten on every way out, unwinding
-/// included. See the [module](self) for what stays behind.
-#[inline]
-pub fn with_wiped<T, R>(make: impl FnOnce() -> T, use_it: impl FnOnce(&T) -> R) -> R {
-    with_wiped_stack(|| {
-        let mut slot = Slot::empty();
-        use_it(slot.fill(make()))
-    })
-}
-
 /// Runs `work` and overwrites [`SPILL`] bytes of the stack that it used, on every way out.
 ///
 /// For computations whose values clear themselves but whose temporaries do not.
@@ -108,26 +93,27 @@ impl Drop for WipeSpill {
     }
 }
 
-/// Lends `work` a private copy of `source` and overwrites that copy afterwards.
-///
-/// This is where something is decrypted in place before anybody may see it. Copies of up to
-/// [`STACK_COPY`] bytes stand on the stack; longer ones are allocated. Only the bytes that were used are
-/// overwritten, on every way out.
-pub fn with_wiped_copy<R>(source: &[u8], work: impl FnOnce(&mut [u8]) -> R) -> R {
-    with_wiped_place(source.len(), |place| copy_to_uninit(place, source), work)
-}
-
 /// Lends `work` that many zeros, for a secret to be made in, and overwrites them afterwards.
 ///
-/// They stand where those of [`with_wiped_copy`] do, and are overwritten as they are: as one run. An array
-/// in a `Zeroizing` is overwritten as a whole and byte by byte, 350 ns for the longest data key.
+/// Up to [`STACK_PLACE`] bytes stand on the stack; more are allocated. Only the bytes that were used are
+/// overwritten, on every way out and as one run. An array in a `Zeroizing` is overwritten as a whole and byte
+/// by byte, 350 ns for the longest data key.
 pub fn with_wiped_zeros<R>(len: usize, work: impl FnOnce(&mut [u8]) -> R) -> R {
-    fn zeros(place: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    fn zeros(place: &mut [MaybeUninit<u8>]) -> WipeSlice<'_> {
         place.fill(MaybeUninit::new(0));
         // SAFETY: every element has just been written.
-        unsafe { place.assume_init_mut() }
+        WipeSlice(unsafe { place.assume_init_mut() })
     }
-    with_wiped_place(len, zeros, work)
+
+    if len <= STACK_PLACE {
+        let mut place = [MaybeUninit::<u8>::uninit(); STACK_PLACE];
+        let filled = zeros(&mut place[..len]);
+        work(&mut *filled.0)
+    } else {
+        let mut place = Box::<[u8]>::new_uninit_slice(len);
+        let filled = zeros(&mut place);
+        work(&mut *filled.0)
+    }
 }
 
 /// Bytes that are overwritten when the borrow of them ends.
@@ -136,22 +122,6 @@ struct WipeSlice<'a>(&'a mut [u8]);
 impl Drop for WipeSlice<'_> {
     fn drop(&mut self) {
         self.0.zeroize();
-    }
-}
-
-fn with_wiped_place<R>(
-    len: usize,
-    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> &mut [u8],
-    work: impl FnOnce(&mut [u8]) -> R,
-) -> R {
-    if len <= STACK_COPY {
-        let mut place = [MaybeUninit::<u8>::uninit(); STACK_COPY];
-        let filled = WipeSlice(fill(&mut place[..len]));
-        work(&mut *filled.0)
-    } else {
-        let mut place = Box::<[u8]>::new_uninit_slice(len);
-        let filled = WipeSlice(fill(&mut place));
-        work(&mut *filled.0)
     }
 }
 
@@ -238,24 +208,6 @@ mod tests {
         assert_eq!(drops.get(), 1);
     }
 
-    #[test]
-    fn with_wiped_lends_drops_and_returns() {
-        let drops = Cell::new(0);
-        let make = || Guarded { bytes: SECRET, drops: &drops };
-        assert_eq!(with_wiped(make, |v| v.bytes[3]), 0xa7);
-        assert_eq!(drops.get(), 1);
-    }
-
-    #[test]
-    fn a_panic_in_the_user_still_drops_the_value_once() {
-        let drops = Cell::new(0);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            with_wiped(|| Guarded { bytes: SECRET, drops: &drops }, |_| panic!("the user fails"))
-        }));
-        assert!(outcome.is_err());
-        assert_eq!(drops.get(), 1);
-    }
-
     // Goal: what a borrow of a place has left in it is overwritten, a panic included. Method: the place is ours, so it can
     // be looked at afterwards.
     #[test]
@@ -274,26 +226,13 @@ mod tests {
 
     #[test]
     fn zeros_are_lent_at_every_length() {
-        for len in [0, 1, 1024, STACK_COPY, STACK_COPY + 1] {
+        for len in [0, 1, 1024, STACK_PLACE, STACK_PLACE + 1] {
             let filled = with_wiped_zeros(len, |bytes| {
                 assert_eq!(bytes, vec![0; len]);
                 bytes.fill(0xa7);
                 bytes.to_vec()
             });
             assert_eq!(filled, vec![0xa7; len]);
-        }
-    }
-
-    #[test]
-    fn a_copy_may_be_changed_at_every_length() {
-        for len in [0, 1, 1024, STACK_COPY, STACK_COPY + 1, 3 * STACK_COPY] {
-            let source: Vec<u8> = (0..len).map(|i| (i % 251) as u8 + 1).collect();
-            let changed = with_wiped_copy(&source, |copy| {
-                assert_eq!(copy, source);
-                copy.iter_mut().for_each(|b| *b ^= 1);
-                copy.to_vec()
-            });
-            assert!(changed.iter().zip(&source).all(|(a, b)| *a == *b ^ 1));
         }
     }
 
