@@ -74,22 +74,28 @@ impl<T> Drop for Slot<T> {
 /// For computations whose values clear themselves but whose temporaries do not.
 #[inline]
 pub fn with_wiped_stack<R>(work: impl FnOnce() -> R) -> R {
+    with_wiped_stack_of::<SPILL, R>(work)
+}
+
+/// [`with_wiped_stack`], for work that goes deeper: `DEPTH` bytes are overwritten.
+#[inline]
+pub fn with_wiped_stack_of<const DEPTH: usize, R>(work: impl FnOnce() -> R) -> R {
     /// A frame of its own, so that everything below the caller's is free to be overwritten.
     #[inline(never)]
     fn framed<R>(work: impl FnOnce() -> R) -> R {
         work()
     }
 
-    let _spill = WipeSpill;
+    let _spill = WipeSpill::<DEPTH>;
     framed(work)
 }
 
 /// Overwrites the stack below its owner when it goes.
-struct WipeSpill;
+struct WipeSpill<const DEPTH: usize>;
 
-impl Drop for WipeSpill {
+impl<const DEPTH: usize> Drop for WipeSpill<DEPTH> {
     fn drop(&mut self) {
-        zeroize_stack::<SPILL>();
+        zeroize_stack::<DEPTH>();
     }
 }
 

@@ -1,5 +1,7 @@
 //! RSA and P-256 by aws-lc-rs. It draws its own entropy for RSA keys, salts, OAEP seeds and nonces.
 
+use std::sync::OnceLock;
+
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
@@ -14,7 +16,7 @@ use kms_secmem::wiped::with_wiped_zeros;
 
 use super::der::Signature;
 use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
-use super::rsa_public::verify_pss_any_salt;
+use super::rsa_public::AnySalt;
 use super::{DIGEST_LEN, EncryptionScheme, Kind, MAX_SIGNATURE, Purpose, Refused, SignatureScheme};
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
@@ -123,6 +125,8 @@ pub struct NativeRsaPublicKey {
     pkcs1: ParsedPublicKey,
     pss: ParsedPublicKey,
     oaep: OaepPublicEncryptingKey,
+    /// Parsed for the first signature that aws-lc does not take.
+    any_salt: OnceLock<Option<AnySalt>>,
 }
 
 impl RsaPublicKey for NativeRsaPublicKey {
@@ -132,6 +136,7 @@ impl RsaPublicKey for NativeRsaPublicKey {
             pkcs1: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki).ok()?,
             pss: ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, spki).ok()?,
             oaep: OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(spki).ok()?).ok()?,
+            any_salt: OnceLock::new(),
         })
     }
 
@@ -153,7 +158,7 @@ impl RsaPublicKey for NativeRsaPublicKey {
             // aws-lc takes salts of 32 bytes only.
             SignatureScheme::RsaPss => {
                 self.pss.verify_digest_sig(&digest(bytes), signature).is_ok()
-                    || verify_pss_any_salt(&self.spki, bytes, signature)
+                    || self.any_salt().is_some_and(|key| key.verify(bytes, signature))
             }
             SignatureScheme::Ecdsa | SignatureScheme::Sm2 => false,
         }
@@ -168,6 +173,12 @@ impl RsaPublicKey for NativeRsaPublicKey {
     ) -> Result<(), Refused> {
         let written = self.oaep.encrypt(oaep(scheme)?, plaintext, out, None).map_err(|_| Refused)?;
         if written.len() == self.modulus_len() { Ok(()) } else { Err(Refused) }
+    }
+}
+
+impl NativeRsaPublicKey {
+    fn any_salt(&self) -> Option<&AnySalt> {
+        self.any_salt.get_or_init(|| AnySalt::parse(&self.spki)).as_ref()
     }
 }
 

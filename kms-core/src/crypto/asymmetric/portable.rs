@@ -15,7 +15,7 @@ use super::der::Signature;
 use super::draw::{Public, Secret};
 use super::oaep;
 use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
-use super::rsa_public::verify_pss_any_salt;
+use super::rsa_public::AnySalt;
 use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme};
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
@@ -98,13 +98,14 @@ impl RsaPrivateKey for PortableRsaPrivateKey {
 /// An RSA public key.
 pub struct PortableRsaPublicKey {
     key: rsa::PublicKey,
+    any_salt: AnySalt,
     spki: Box<[u8]>,
 }
 
 impl PortableRsaPublicKey {
     fn of(key: rsa::PublicKey) -> Option<Self> {
         let spki = key.to_public_key_der().ok()?.as_bytes().into();
-        Some(Self { key, spki })
+        Some(Self { any_salt: AnySalt::new(key.clone()), key, spki })
     }
 }
 
@@ -127,7 +128,7 @@ impl RsaPublicKey for PortableRsaPublicKey {
         }
         match scheme {
             SignatureScheme::RsaPkcs1 => self.key.verify(Pkcs1v15Sign::new::<Sha256>(), digest, signature).is_ok(),
-            SignatureScheme::RsaPss => verify_pss_any_salt(&self.spki, digest, signature),
+            SignatureScheme::RsaPss => self.any_salt.verify(digest, signature),
             SignatureScheme::Ecdsa | SignatureScheme::Sm2 => false,
         }
     }

@@ -5,7 +5,7 @@ use ::sm2::dsa::{self, SigningKey, VerifyingKey};
 use ::sm2::elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
 use ::sm2::elliptic_curve::{Generate, Group as _};
 use ::sm2::{AffinePoint, NonZeroScalar, ProjectivePoint, Scalar, Sec1Point};
-use kms_secmem::wiped::with_wiped_zeros;
+use kms_secmem::wiped::{Wiped, with_wiped_zeros};
 use sm3::{Digest, Sm3};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -46,8 +46,8 @@ pub fn identity_hash(user_id: &[u8], point: &[u8; 65]) -> Option<[u8; DIGEST_LEN
     Some(hash.chain_update(&point[1..]).finalize().into())
 }
 
-/// A private key: a number from 1 to n - 2. Its crate wipes it when it goes.
-pub(super) struct PrivateKey(SigningKey);
+/// A private key: a number from 1 to n - 2. Its crate does not wipe it, the place does.
+pub(super) struct PrivateKey(Wiped<SigningKey>);
 
 impl PrivateKey {
     pub(super) fn parse(material: &[u8; 32]) -> Option<Self> {
@@ -55,7 +55,7 @@ impl PrivateKey {
         let key = SigningKey::from_slice("", material).ok()?;
         // 1 + d has to have an inverse.
         let last: Scalar = **key.as_nonzero_scalar() + Scalar::ONE;
-        (!bool::from(last.is_zero())).then_some(Self(key))
+        (!bool::from(last.is_zero())).then(|| Self(Wiped::new(|| key)))
     }
 
     pub(super) fn public(&self) -> PublicKey {
