@@ -199,3 +199,25 @@ fn a_call_without_an_action_misses_it() {
     let absent = memory().call("", "{}").result.unwrap_err();
     assert_eq!(absent, KmsError::missing("Action"));
 }
+
+/// Goal: a blob that names a version of an asymmetric key, which anybody can put together, is a bad blob (OP-42) and no
+/// alarm about the store.
+#[test]
+fn a_blob_in_the_name_of_a_key_pair_is_a_bad_one() {
+    use base64::Engine as _;
+    let engine = memory();
+    let destination = create(&engine);
+    for (spec, usage) in [("EC_SM2", "ENCRYPT/DECRYPT"), ("EC_P256", "SIGN/VERIFY")] {
+        let reply = call(&engine, "CreateKey", json!({ "KeySpec": spec, "KeyUsage": usage })).unwrap();
+        let listed = call(&engine, "ListKeyVersions", json!({ "KeyId": reply["KeyMetadata"]["KeyId"] })).unwrap();
+        let version = listed["KeyVersions"]["KeyVersion"][0]["KeyVersionId"].as_str().unwrap();
+        let blob = [version.as_bytes(), &[0x10], &[7; 60]].concat();
+        let bad = Err(KmsError::invalid("CiphertextBlob"));
+        assert_eq!(decrypt(&engine, &blob).map(|_| ()), bad);
+        let text = base64::engine::general_purpose::STANDARD.encode(&blob);
+        assert_eq!(call(&engine, "Decrypt", json!({ "CiphertextBlob": text })).map(|_| ()), bad);
+        let reencrypt = json!({ "CiphertextBlob": text, "DestinationKeyId": destination });
+        assert_eq!(call(&engine, "ReEncrypt", reencrypt).map(|_| ()), bad);
+    }
+    assert!(encrypt(&engine, &destination, b"the engine still works").is_ok());
+}

@@ -103,7 +103,8 @@ impl<'a, 'b> Source<'a, 'b> {
 
     fn open(&self, context: &EncryptionContext, out: &mut [u8]) -> Result<Opened, KmsError> {
         let len = self.blob.payload_len();
-        if len > MAX_PAYLOAD {
+        // Anybody can put the id of an asymmetric key's version in front of a blob.
+        if len > MAX_PAYLOAD || self.key.spec.cipher().is_none() {
             return Err(bad_blob());
         }
         let out = out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))?;
