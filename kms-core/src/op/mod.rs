@@ -48,10 +48,15 @@ pub struct Ctx<'a> {
     drawn: Drawn,
 }
 
-/// Key material that a plan has drawn. A call that is planned again because something it had read has changed goes on with
-/// it: an RSA key takes long to make.
+/// Key material that a call has drawn. When it is planned again because something it had read has changed, it goes on with
+/// that: an RSA key takes long to make.
 #[derive(Debug, Default)]
-pub struct Drawn(Option<(KeySpec, SecretBytes)>);
+pub struct Drawn {
+    /// By plans before this one, and not taken yet.
+    before: Vec<(KeySpec, SecretBytes)>,
+    /// By this plan.
+    now: Vec<(KeySpec, SecretBytes)>,
+}
 
 /// The result of an operation that may go through.
 #[derive(Debug)]
@@ -130,7 +135,9 @@ impl<'a> Ctx<'a> {
     /// The circumstances of a call that is planned again, with what it has drawn before.
     #[must_use]
     pub fn again(self, drawn: Drawn) -> Self {
-        Self { drawn, ..self }
+        let Drawn { mut before, now } = drawn;
+        before.extend(now);
+        Self { drawn: Drawn { before, now: Vec::new() }, ..self }
     }
 
     /// What the call has drawn, for [`Self::again`].
@@ -141,18 +148,21 @@ impl<'a> Ctx<'a> {
 
     /// Draws the material of a new key or version.
     fn draw(&mut self, spec: KeySpec) -> Result<SecretBytes, KmsError> {
-        if let Drawn(Some((of, material))) = &self.drawn
-            && *of == spec
-        {
-            return Ok(material.duplicate());
-        }
-        let material = match (spec.cipher(), spec.asymmetric()) {
+        // Taken out: two draws of one plan are two keys.
+        let material = match self.drawn.before.iter().position(|(of, _)| *of == spec) {
+            Some(at) => self.drawn.before.swap_remove(at).1,
+            None => self.draw_anew(spec)?,
+        };
+        self.drawn.now.push((spec, material.duplicate()));
+        Ok(material)
+    }
+
+    fn draw_anew(&mut self, spec: KeySpec) -> Result<SecretBytes, KmsError> {
+        Ok(match (spec.cipher(), spec.asymmetric()) {
             (Some(cipher), _) => SecretBytes::filled(cipher.key_len(), |bytes| self.rng.secret(bytes))?,
             (None, Some(kind)) => PrivateKey::generate(kind, self.rng)?,
             (None, None) => return Err(ErrorCode::InternalFailure.into()),
-        };
-        self.drawn = Drawn(Some((spec, material.duplicate())));
-        Ok(material)
+        })
     }
 
     /// Notes that the checks of `step` begin.
@@ -374,5 +384,20 @@ mod tests {
             let (fresh, _) = create(spec, rng, Drawn::default());
             assert_ne!(first.material, fresh.material);
         }
+    }
+
+    /// Goal: two draws of one plan are two keys, the second time too.
+    #[test]
+    fn two_draws_are_two_keys() {
+        let (settings, mut rng, mut drawn, mut seen) = (Settings::default(), Counting(0), Drawn::default(), Vec::new());
+        for _ in 0..3 {
+            let mut ctx = Ctx::new(Timestamp::from_unix(0), &mut rng, &Nobody, &settings).again(drawn);
+            let mut keys = [(); 2].map(|()| ctx.draw(KeySpec::Aes128).unwrap().expose().to_vec());
+            assert_ne!(keys[0], keys[1]);
+            keys.sort();
+            seen.push(keys);
+            drawn = ctx.into_drawn();
+        }
+        assert!(seen.iter().all(|keys| *keys == seen[0]));
     }
 }
