@@ -76,24 +76,30 @@ impl<K: Hash + Eq + Clone + 'static, T: 'static> Shelf<K, T> {
         }
     }
 
-    /// Drops records; `first` runs under the lock, before any is dropped.
-    fn drop_all<'k>(&self, keys: impl Iterator<Item = &'k K>, first: impl FnOnce())
+    /// Drops records; `first` runs under the lock, before any is dropped. Whether there was one.
+    fn drop_all<'k>(&self, keys: impl Iterator<Item = &'k K>, first: impl FnOnce()) -> bool
     where
         K: 'k,
     {
         let mut hand = self.hand.lock();
         first();
         let map = self.map.pin();
+        let mut any = false;
         for key in keys {
-            map.remove(key);
+            any |= map.remove(key).is_some();
         }
         // Names of what was dropped must not pile up behind the hand.
         if hand.len() > 2 * map.len() + 64 {
             let mut seen = std::collections::HashSet::new();
             hand.retain(|key| map.contains_key(key) && seen.insert(key.clone()));
         }
+        any
     }
 }
+
+/// How many calls may be inside at once for what a commit drops to be freed when they end, at the latest. With more, some
+/// of it waits for the next such commit of the same thread.
+const CALLS: usize = 64;
 
 /// The caches of an engine. Each kind of record has the whole capacity.
 pub(crate) struct Cache {
@@ -101,6 +107,8 @@ pub(crate) struct Cache {
     versions: Shelf<KeyVersionId, KeyVersion>,
     aliases: Shelf<AliasName, Alias>,
     epoch: AtomicU64,
+    /// Nothing, replaced again and again: see [`Self::push`].
+    filler: HashMap<(), (), RandomState>,
 }
 
 /// When a reading began: what it found may be cached if nothing was committed since.
@@ -121,10 +129,11 @@ macro_rules! shelf {
 
 impl Cache {
     pub(crate) fn new(capacity: usize) -> Self {
-        // One for all shelves, so that a call announces itself once. What is dropped is freed, and an expanded key wiped,
-        // as soon as nobody looks at it any more, not when a batch has come together.
-        let collector = Arc::new(Collector::new().batch_size(1));
+        // One for all shelves, so that a call announces itself once.
+        let collector = Arc::new(Collector::new().batch_size(CALLS));
+        let filler = HashMap::builder().shared_collector(Arc::clone(&collector)).hasher(RandomState::default()).build();
         Self {
+            filler,
             keys: Shelf::new(capacity, &collector),
             versions: Shelf::new(capacity, &collector),
             aliases: Shelf::new(capacity, &collector),
@@ -151,11 +160,25 @@ impl Cache {
             self.epoch.fetch_add(1, Ordering::SeqCst);
         };
         let keys = touched.iter().filter_map(|t| if let Touched::Key(id) = t { Some(id) } else { None });
-        self.keys.drop_all(keys, raise);
+        let mut any = self.keys.drop_all(keys, raise);
         let versions = touched.iter().filter_map(|t| if let Touched::Version(id) = t { Some(id) } else { None });
-        self.versions.drop_all(versions, raise);
+        any |= self.versions.drop_all(versions, raise);
         let aliases = touched.iter().filter_map(|t| if let Touched::Alias(name) = t { Some(name) } else { None });
-        self.aliases.drop_all(aliases, raise);
+        any |= self.aliases.drop_all(aliases, raise);
+        if any {
+            self.push();
+        }
+    }
+
+    /// Sees to it that what has been dropped is freed, and an expanded key wiped, as soon as nobody looks at it any more.
+    ///
+    /// The collector gathers what is dropped in batches, each with at least as many entries as calls are inside when it is
+    /// handed on. A disabled key must not wait until others have come together: so the batch is filled up.
+    fn push(&self) {
+        let filler = self.filler.pin();
+        for _ in 0..=CALLS {
+            filler.insert((), ());
+        }
     }
 }
 
@@ -237,5 +260,23 @@ mod tests {
         assert!(seen.upgrade().is_some());
         drop(guard);
         assert!(seen.upgrade().is_none());
+
+        // Calls on other threads, which do not look at it: it is gone with the last of them.
+        let unseen = expanded();
+        let (inside, done) = (std::sync::Barrier::new(33), std::sync::Barrier::new(33));
+        std::thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| {
+                    let guard = cache.guard();
+                    inside.wait();
+                    done.wait();
+                    drop(guard);
+                });
+            }
+            inside.wait();
+            cache.invalidate(&[Touched::Version(id)]);
+            done.wait();
+        });
+        assert!(unseen.upgrade().is_none());
     }
 }
