@@ -631,8 +631,8 @@ void kms_error_free(kms_error *error);
 // region:         part of every ARN; "cn-hangzhou". A store keeps the one that it was made with.
 // regions:        what DescribeRegions answers, an array of texts.
 // clock:          "system", or {"manual":"2030-01-01T00:00:00Z"}: a clock that kms_clock_advance alone moves.
-// seed:           a number: ids and all random bytes are the same in every run. For tests, with a manual clock and
-//                 "memory:".
+// seed:           a number: ids and all random bytes of the engine's own are the same in every run; RSA and P-256 draw
+//                 theirs elsewhere. For tests, with a manual clock and "memory:".
 // limits:         {"keys":NUMBER,"aliases":NUMBER,"key_versions":NUMBER}, or "alibaba" for those of the cloud; none but
 //                 50 versions that CreateKeyVersion makes.
 // account_status: the account's status in the beginning; "Enabled".

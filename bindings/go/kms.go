@@ -88,7 +88,7 @@ type Config struct {
 
 	// ManualClock, unless zero, stops the engine's clock at this time; only AdvanceClock moves it. For tests.
 	ManualClock time.Time
-	// Seed makes ids and random bytes reproducible. It needs a manual clock and the "memory:" store. For tests.
+	// Seed makes ids and the engine's own random bytes reproducible, not those of RSA and P-256. It needs a manual clock and the "memory:" store. For tests.
 	Seed *uint64
 
 	// Options are further members of the engine's JSON configuration, such as "limits" or "hsm".

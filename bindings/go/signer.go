@@ -63,6 +63,10 @@ func (e *Engine) ask(action string, params map[string]any, reply any) error {
 
 // Signer is a crypto.Signer whose private key stays in the engine: crypto/x509 makes certificates with it, crypto/tls
 // serves with it. It may be used by any number of goroutines at once, until the engine is closed.
+//
+// It signs digests of SHA-256 alone, which crypto/tls does not know: name what it can do in the
+// SupportedSignatureAlgorithms of the tls.Certificate (tls.PSSWithSHA256 and tls.PKCS1WithSHA256 for RSA,
+// tls.ECDSAWithP256AndSHA256 for EC_P256), or a peer that prefers SHA-384 or SHA-512 is promised what fails.
 type Signer struct {
 	pair pair
 }

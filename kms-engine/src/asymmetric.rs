@@ -36,11 +36,17 @@ impl Engine {
     ///
     /// # Errors
     /// Those of AsymmetricSign.
-    pub fn max_signature(&self, key_id: &str, version: &str, algorithm: &str) -> Result<usize, KmsError> {
+    pub fn max_signature(
+        &self,
+        key_id: &str,
+        version: &str,
+        algorithm: &str,
+        digest: &[u8],
+    ) -> Result<usize, KmsError> {
         self.admit()?;
         let of = self.version_ref(key_id, version)?;
         let algorithm = signing(algorithm)?;
-        self.on_cache(|ctx| asymmetric::max_signature(&of, algorithm, ctx))
+        self.on_cache(|ctx| asymmetric::max_signature(&of, algorithm, digest, ctx))
     }
 
     /// Whether `signature` is one of the digest. One that is malformed is none, and no error.

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use kms_core::crypto::blob::MAX_PAYLOAD;
 use kms_engine::asymmetric_max_plaintext;
 
-use crate::buffer::{Output, Selector, Slot, bytes, claim, optional_text, text};
+use crate::buffer::{Extent, Output, Selector, Slot, bytes, claim, optional_text, text};
 use crate::error::kms_error;
 use crate::handle::kms;
 use crate::panic::with_engine;
@@ -54,11 +54,10 @@ pub unsafe extern "C" fn kms_asymmetric_encrypt(
             let plaintext = bytes(plaintext, plaintext_len, TOO_LONG, "plaintext")?;
             let out = Output::new(out, out_cap, out_len, OUT)?;
             let inputs = by.extents_with(plaintext);
-            let needed = engine.asymmetric_ciphertext_len(key_id, version, algorithm, plaintext.len())?;
-            let [out] = claim([(out, needed)], &inputs)?;
-            let len = engine.asymmetric_encrypt(key_id, version, algorithm, plaintext, out.bytes)?;
-            out.finish(len);
-            Ok(())
+            let look = || engine.asymmetric_ciphertext_len(key_id, version, algorithm, plaintext.len());
+            let [out] = claim([(out, look()?)], &inputs)?;
+            let encrypted = engine.asymmetric_encrypt(key_id, version, algorithm, plaintext, out.bytes);
+            out.finish_or(encrypted, look)
         })
     }
 }
@@ -131,6 +130,7 @@ pub unsafe extern "C" fn kms_get_public_key(
             let key_id = text(key_id, "key_id")?;
             let version = optional_text(key_version_id, "key_version_id")?;
             let pem = Slot::new(pem, "pem")?;
+            pem.claim(&[key_id, version].map(Extent::of_text))?;
             pem.put(string::give(&engine.public_key(key_id, version)?));
             Ok(())
         })

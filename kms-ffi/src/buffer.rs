@@ -10,6 +10,8 @@ use std::slice;
 
 use kms_core::{ErrorCode, KmsError};
 
+use crate::error::Failure;
+
 pub(crate) fn null(name: &'static str) -> KmsError {
     KmsError::with_detail(ErrorCode::NullArgument, name)
 }
@@ -210,6 +212,27 @@ pub(crate) struct Claimed<'a> {
 }
 
 impl Claimed<'_> {
+    /// Ends a call: [`Self::finish`] when it has succeeded. When the key was exchanged for one that needs more room since
+    /// that was looked at, `needed` is asked again, and the length says it.
+    pub(crate) fn finish_or(
+        self,
+        written: Result<usize, KmsError>,
+        needed: impl FnOnce() -> Result<usize, KmsError>,
+    ) -> Result<(), Failure> {
+        match written {
+            Ok(len) => {
+                self.finish(len);
+                Ok(())
+            }
+            Err(error) => {
+                if error.code() == ErrorCode::BufferTooSmall {
+                    self.finish(needed()?);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Says how many bytes were written: the last act of a call that succeeds.
     #[inline]
     pub(crate) fn finish(self, len: usize) {

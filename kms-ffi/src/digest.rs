@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 
-use kms_core::ErrorCode;
 use kms_core::crypto::asymmetric::DIGEST_LEN;
+use kms_core::{ErrorCode, KmsError};
 use kms_engine::{Digester, Engine, SM2_DEFAULT_USER_ID};
 
 use crate::buffer::{self, Extent, Selector, Slot, null, text};
@@ -21,26 +21,40 @@ pub struct kms_digester {
     digester: Option<Digester>,
 }
 
-/// Starts a digest with the arguments that both functions have.
-///
-/// # Safety
-/// The contract of the C interface, for each argument.
-unsafe fn start(
-    engine: &Engine,
-    key_id: *const c_char,
-    key_version_id: *const c_char,
-    algorithm: *const c_char,
-    sm2_user_id: *const c_char,
-) -> Result<Digester, Failure> {
-    // SAFETY: what this function demands.
-    let Selector { key_id, version, algorithm } = unsafe { Selector::new(key_id, key_version_id, algorithm)? };
-    let user_id = if sm2_user_id.is_null() {
-        SM2_DEFAULT_USER_ID
-    } else {
+/// The arguments that both functions have.
+struct Arguments<'a> {
+    by: Selector<'a>,
+    user_id: Option<&'a str>,
+}
+
+impl<'a> Arguments<'a> {
+    /// # Safety
+    /// The contract of the C interface, for each argument.
+    unsafe fn new(
+        key_id: *const c_char,
+        key_version_id: *const c_char,
+        algorithm: *const c_char,
+        sm2_user_id: *const c_char,
+    ) -> Result<Self, KmsError> {
         // SAFETY: what this function demands.
-        unsafe { text(sm2_user_id, "sm2_user_id")? }.as_bytes()
-    };
-    Ok(engine.digester(key_id, version, algorithm, user_id)?)
+        unsafe {
+            let by = Selector::new(key_id, key_version_id, algorithm)?;
+            let user_id = if sm2_user_id.is_null() { None } else { Some(text(sm2_user_id, "sm2_user_id")?) };
+            Ok(Self { by, user_id })
+        }
+    }
+
+    /// Claims the place of a result: it is over no input.
+    fn claim<T>(&self, slot: &Slot<'_, T>, message: &[u8]) -> Result<(), KmsError> {
+        slot.claim(&self.by.extents_with(message))?;
+        slot.claim(&[Extent::of_text(self.user_id.unwrap_or(""))])
+    }
+
+    fn start(&self, engine: &Engine) -> Result<Digester, KmsError> {
+        let Selector { key_id, version, algorithm } = self.by;
+        let user_id = self.user_id.map_or(SM2_DEFAULT_USER_ID, str::as_bytes);
+        engine.digester(key_id, version, algorithm, user_id)
+    }
 }
 
 /// Computes the digest of a message for kms_sign and kms_verify: SHA-256, or for "SM2DSA" SM3 over Z_A, which hangs on the
@@ -76,8 +90,9 @@ pub unsafe extern "C" fn kms_digest(
         with_engine(engine, err, |engine| {
             let message = buffer::bytes(message, message_len, isize::MAX.cast_unsigned(), "message")?;
             let out = Slot::new(out.cast::<[u8; DIGEST_LEN]>(), "out")?;
-            out.claim(&[Extent::of_bytes(message)])?;
-            let mut digester = start(engine, key_id, key_version_id, algorithm, sm2_user_id)?;
+            let arguments = Arguments::new(key_id, key_version_id, algorithm, sm2_user_id)?;
+            arguments.claim(&out, message)?;
+            let mut digester = arguments.start(engine)?;
             digester.update(message);
             out.put(digester.finish());
             Ok(())
@@ -109,7 +124,9 @@ pub unsafe extern "C" fn kms_digest_init(
     unsafe {
         with_engine(engine, err, |engine| {
             let slot = Slot::new(digester, "digester")?;
-            let digester = Some(start(engine, key_id, key_version_id, algorithm, sm2_user_id)?);
+            let arguments = Arguments::new(key_id, key_version_id, algorithm, sm2_user_id)?;
+            arguments.claim(&slot, &[])?;
+            let digester = Some(arguments.start(engine)?);
             slot.put(Box::into_raw(Box::new(kms_digester { digester })));
             Ok(())
         })

@@ -53,15 +53,11 @@ pub unsafe extern "C" fn kms_sign(
             let out = Output::new(out, out_cap, out_len, ["out", "out_len"])?;
             let inputs = by.extents_with(digest);
             // Only who is short of room pays for a look at what the key needs.
-            let needed = if out_cap >= MAX_SIGNATURE {
-                MAX_SIGNATURE
-            } else {
-                engine.max_signature(key_id, version, algorithm)?
-            };
+            let look = || engine.max_signature(key_id, version, algorithm, digest);
+            let needed = if out_cap >= MAX_SIGNATURE { MAX_SIGNATURE } else { look()? };
             let [out] = claim([(out, needed)], &inputs)?;
-            let len = engine.sign(key_id, version, algorithm, digest, out.bytes)?;
-            out.finish(len);
-            Ok(())
+            let signed = engine.sign(key_id, version, algorithm, digest, out.bytes);
+            out.finish_or(signed, look)
         })
     }
 }
@@ -95,11 +91,12 @@ pub unsafe extern "C" fn kms_verify(
     // SAFETY: the contract of the C interface, for each argument.
     unsafe {
         with_engine(engine, err, |engine| {
-            let Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
+            let by @ Selector { key_id, version, algorithm } = Selector::new(key_id, key_version_id, algorithm)?;
             let digest = bytes(digest, digest_len, DIGEST_TOO_LONG, "digest")?;
             let signature = bytes(signature, signature_len, SIGNATURE_TOO_LONG, "signature")?;
             let valid = Slot::new(valid, "valid")?;
-            valid.claim(&[Extent::of_bytes(digest), Extent::of_bytes(signature)])?;
+            valid.claim(&by.extents_with(digest))?;
+            valid.claim(&[Extent::of_bytes(signature)])?;
             valid.put(engine.verify(key_id, version, algorithm, digest, signature)?);
             Ok(())
         })

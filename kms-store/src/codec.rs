@@ -19,6 +19,11 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadPayload;
 
+/// What is wrong with a record of this schema that does not decode.
+pub(crate) fn why<R: Record>(schema: u16) -> &'static str {
+    if schema > R::SCHEMA { "a record was written by a later version" } else { "a record cannot be read" }
+}
+
 /// The first schema of every record.
 pub(crate) const V1: u16 = 1;
 /// The second.

@@ -11,7 +11,7 @@ use kms_core::time::Timestamp;
 use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 
-use crate::codec::{Owner, Record};
+use crate::codec::{Owner, Record, why};
 use crate::commit::{CommitError, Committer};
 use crate::keys::{self, NameHash};
 use crate::raw::{Direction, Expect, RawKv, Rev};
@@ -150,7 +150,7 @@ impl<'s> Reader<'s> {
             if front.kind != kind {
                 return Err(damaged("a record is of another kind"));
             }
-            let record = R::decode(front.schema, &payload).map_err(|_| damaged("a record cannot be read"))?;
+            let record = R::decode(front.schema, &payload).map_err(|_| damaged(why::<R>(front.schema)))?;
             self.remember(key, Expect::Rev(stored.rev), Some(Standing { front, pieces }));
             return Ok(Some(record));
         }

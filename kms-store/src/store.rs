@@ -9,7 +9,7 @@ use kms_core::rng::Rng;
 use kms_core::time::Timestamp;
 use kms_core::{Change, ErrorCode, KmsError};
 
-use crate::codec::{Head, Owner, Record, V1};
+use crate::codec::{Head, Owner, Record, V1, why};
 use crate::commit::{CommitError, Committer, Prepared, Surroundings};
 use crate::header::{self, RootKey};
 use crate::keys;
@@ -64,7 +64,8 @@ impl Store {
             let damaged = |what| KmsError::with_detail(ErrorCode::StoreCorrupt, what);
             let stored = raw.get(keys::TOTALS)?.ok_or_else(|| damaged("its totals are missing"))?;
             let opened = sealer.open(keys::TOTALS, &stored.value).map_err(|_| damaged("its totals do not open"))?;
-            let head = Head::decode(opened.0.schema, &opened.1).map_err(|_| damaged("its totals cannot be read"))?;
+            let schema = opened.0.schema;
+            let head = Head::decode(schema, &opened.1).map_err(|_| damaged(why::<Head>(schema)))?;
             return Ok(Self { raw, sealer, committer: Committer::new(stored.rev, opened.0, head) });
         }
         if !raw.scan(b"", None, 1, Direction::Forward)?.is_empty() {

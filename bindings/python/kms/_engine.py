@@ -116,7 +116,8 @@ class Engine:
             account_id: part of every ARN; a store keeps the one it was made with.
             region: likewise.
             manual_clock: stops the clock at this time; only :meth:`advance_clock` moves it. For tests.
-            seed: makes ids and random bytes reproducible; needs a manual clock and ``"memory:"``. For tests.
+            seed: makes ids and the engine's own random bytes reproducible, not those of RSA and P-256; needs a manual
+                clock and ``"memory:"``. For tests.
             **options: further members of the engine's configuration, such as ``limits`` or ``hsm``.
         """
         self._handle: int | None = None

@@ -125,7 +125,7 @@ pub struct Key {
     /// Present while the key is protected against deletion: the reason given, possibly empty.
     pub deletion_protection: Option<String>,
     /// Its newest version. Of a symmetric key this is the one that encrypts, the contract's PrimaryKeyVersion; of an asymmetric
-    /// key the one that is meant where none is named. `None` only while the key is being swept away.
+    /// key the one that is meant where none is named.
     pub primary: Option<KeyVersionId>,
     /// How many versions it has; they are numbered from 1.
     pub versions: u32,

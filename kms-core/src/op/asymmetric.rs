@@ -138,11 +138,23 @@ fn digest_of<'d>(bytes: &'d [u8], ctx: &Ctx<'_>) -> Result<&'d [u8; DIGEST_LEN],
     bytes.try_into().map_err(|_| KmsError::invalid("Digest"))
 }
 
+/// An empty parameter is an absent one; a function must not do what the action cannot.
+fn not_empty(plaintext: usize, ctx: &Ctx<'_>) -> Result<(), KmsError> {
+    ctx.reach(Step::Form);
+    if plaintext == 0 { Err(KmsError::invalid("Plaintext")) } else { Ok(()) }
+}
+
 /// Bytes of the longest signature that this version makes: what [`sign`] wants room for.
 ///
 /// # Errors
 /// Those of AsymmetricSign.
-pub fn max_signature(of: &VersionRef<'_>, algorithm: SigningAlgorithm, ctx: &Ctx<'_>) -> Result<usize, KmsError> {
+pub fn max_signature(
+    of: &VersionRef<'_>,
+    algorithm: SigningAlgorithm,
+    digest: &[u8],
+    ctx: &Ctx<'_>,
+) -> Result<usize, KmsError> {
+    digest_of(digest, ctx)?;
     Ok(signer(of, Gate::AsymmetricSign, algorithm, ctx)?.max_signature())
 }
 
@@ -202,6 +214,7 @@ pub fn ciphertext_len(
     plaintext: usize,
     ctx: &Ctx<'_>,
 ) -> Result<usize, KmsError> {
+    not_empty(plaintext, ctx)?;
     let pair = encrypter(of, Gate::AsymmetricEncrypt, algorithm, ctx)?;
     let key = pair.public()?;
     match key.max_plaintext(algorithm.scheme()) {
@@ -222,11 +235,7 @@ pub fn encrypt(
     out: &mut [u8],
     ctx: &mut Ctx<'_>,
 ) -> Result<(UsedKey, usize), KmsError> {
-    ctx.reach(Step::Form);
-    // An empty parameter is an absent one; a function must not do what the action cannot.
-    if plaintext.is_empty() {
-        return Err(KmsError::invalid("Plaintext"));
-    }
+    not_empty(plaintext.len(), ctx)?;
     let pair = encrypter(of, Gate::AsymmetricEncrypt, algorithm, ctx)?;
     let key = pair.public()?;
     if key.max_plaintext(algorithm.scheme()).is_none_or(|most| plaintext.len() > most) {
