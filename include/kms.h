@@ -316,6 +316,9 @@ extern "C" {
 //                 97 bytes longer than its plaintext for SM2.
 // out_len:        receives the length of the ciphertext in bytes.
 //
+// Which version is the newest may change between two calls: where CreateKeyVersion is used, name the version, and keep its
+// id beside the ciphertext. ListKeyVersions tells it, newest first.
+//
 // Errors: those of the action AsymmetricEncrypt, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED, KMS_OPERATION_REJECTED
 // (the key does not encrypt) and KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "Plaintext": it is empty
 // or too long); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
@@ -668,6 +671,9 @@ const char *kms_version(void);
 // out:            receives the signature: for RSA as many bytes as the modulus has, otherwise DER, SEQUENCE { r, s }.
 // out_cap:        the size of out in bytes. 384 suffice for every key, 72 for those of a curve.
 // out_len:        receives the length of the signature in bytes.
+//
+// Which version is the newest may change between two calls: where CreateKeyVersion is used, name the version, and keep its
+// id beside the signature. ListKeyVersions tells it, newest first.
 //
 // Errors: those of the action AsymmetricSign, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED, KMS_OPERATION_REJECTED
 // (the key does not sign) and KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "Digest": it has not 32

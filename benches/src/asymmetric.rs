@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rsa::{
-    KeyPair, KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    KeyPair, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
+    OaepPublicEncryptingKey, PrivateDecryptingKey,
 };
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
@@ -46,7 +47,10 @@ pub fn groups(kms: &Arc<Kms>) -> Groups {
     signatures(&mut groups, kms, "EC_P256", "ECDSA_SHA_256", p256());
     signatures(&mut groups, kms, "EC_P256K", "ECDSA_SHA_256", secp256k1());
     signatures(&mut groups, kms, "EC_SM2", "SM2DSA", sm2());
-    encryption(&mut groups, kms, "RSA_2048", "RSAES_OAEP_SHA_256", oaep(KeySize::Rsa2048));
+    for (spec, size) in [("RSA_2048", KeySize::Rsa2048), ("RSA_3072", KeySize::Rsa3072)] {
+        encryption(&mut groups, kms, spec, "RSAES_OAEP_SHA_256", oaep(size, &OAEP_SHA256_MGF1SHA256));
+        encryption(&mut groups, kms, spec, "RSAES_OAEP_SHA_1", oaep(size, &OAEP_SHA1_MGF1SHA1));
+    }
     encryption(&mut groups, kms, "EC_SM2", "SM2PKE", sm2_pke());
     groups
 }
@@ -177,12 +181,11 @@ fn sm2() -> Two {
     ]
 }
 
-fn oaep(size: KeySize) -> Two {
+fn oaep(size: KeySize, algorithm: &'static OaepAlgorithm) -> Two {
     let private = PrivateDecryptingKey::generate(size).expect("a key");
     let public = OaepPublicEncryptingKey::new(private.public_key()).expect("a public key");
     let private = OaepPrivateDecryptingKey::new(private).expect("a private key");
     let (mut out, mut plaintext) = (vec![0; 512], vec![0; 512]);
-    let algorithm = &OAEP_SHA256_MGF1SHA256;
     let ciphertext = public.encrypt(algorithm, &PLAINTEXT, &mut out, None).expect("a ciphertext").to_vec();
     let opened = private.decrypt(algorithm, &ciphertext, &mut plaintext, None).expect("a plaintext");
     assert_eq!(opened, PLAINTEXT);

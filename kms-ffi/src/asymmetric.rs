@@ -31,6 +31,9 @@ const OUT: [&str; 2] = ["out", "out_len"];
 ///                 97 bytes longer than its plaintext for SM2.
 /// out_len:        receives the length of the ciphertext in bytes.
 ///
+/// Which version is the newest may change between two calls: where CreateKeyVersion is used, name the version, and keep its
+/// id beside the ciphertext. ListKeyVersions tells it, newest first.
+///
 /// Errors: those of the action AsymmetricEncrypt, for example KMS_KEY_NOT_FOUND, KMS_KEY_DISABLED, KMS_OPERATION_REJECTED
 /// (the key does not encrypt) and KMS_INVALID_PARAMETER ("Algorithm": it is not one of the key's; "Plaintext": it is empty
 /// or too long); KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
