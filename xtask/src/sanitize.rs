@@ -36,7 +36,11 @@ const VALGRIND_FAULTS: [Fault; 4] = [
     Fault { name: "c", report: "Invalid write of size 1", frame: (" at 0x", "fault_in_c") },
     Fault { name: "read", report: "Invalid read of size 1", frame: (" at 0x", "kms_core::crypto::blob") },
     Fault { name: "write", report: "Invalid write of size 1", frame: (" at 0x", "kms_core::crypto::blob") },
-    Fault { name: "undefined", report: "depends on uninitialised value", frame: (" by 0x", "kms_core::id::parse_uuid") },
+    Fault {
+        name: "undefined",
+        report: "depends on uninitialised value",
+        frame: (" by 0x", "kms_core::id::parse_uuid"),
+    },
 ];
 
 /// Runs the C tests and the example with AddressSanitizer compiled into them and into libkms, its C code included;
