@@ -8,7 +8,6 @@
 //! | [`fork`] | a number that changes in a forked child |
 //! | [`descriptor`] | a lock on a file that other code has taken, to release it |
 //! | [`hwrand`] | a random word from the processor |
-//! | [`copy`](mod@copy) | copying that avoids a slow path of the C library |
 //!
 //! Every `unsafe` block of the engine outside its C interface and its cipher kernels stands here, each
 //! under a comment that says why it is sound.
@@ -16,7 +15,6 @@
 #[cfg(not(unix))]
 compile_error!("kms-secmem needs mmap, mlock and pthread_atfork");
 
-pub mod copy;
 pub mod descriptor;
 pub mod fork;
 pub mod hwrand;

@@ -2,13 +2,16 @@
 //!
 //! Counted nonces, no associated data, and nothing is wiped.
 
-use kms_secmem::copy::copy;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{Layer, next};
 
 const TAG_LEN: usize = 16;
+
+/// Bytes copied at a time. glibc 2.36 on Zen 3 copies 4 KiB and more some 25 times slower when the destination stands a few
+/// bytes past the source modulo 4096, as it does behind a nonce; that would be counted as time of ring.
+const PIECE: usize = 1024;
 
 /// ring, from one buffer to another as all layers above it.
 #[derive(Debug)]
@@ -43,6 +46,12 @@ impl RingAead {
 impl Default for RingAead {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn copy(destination: &mut [u8], source: &[u8]) {
+    for (to, from) in destination.chunks_mut(PIECE).zip(source.chunks(PIECE)) {
+        to.copy_from_slice(from);
     }
 }
 
