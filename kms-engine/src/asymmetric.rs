@@ -153,10 +153,11 @@ impl Engine {
 }
 
 /// Bytes of the longest plaintext that a ciphertext of this length can hold under the algorithm of this name: the room that
-/// [`Engine::asymmetric_decrypt`] may need. For a name that is none it is the length of the ciphertext.
+/// [`Engine::asymmetric_decrypt`] may need. For a name that is none it is the length of the ciphertext. It is at least 1, so that
+/// who asks for the length of what cannot be a ciphertext, and then calls with that room, is told so.
 #[must_use]
 pub fn asymmetric_max_plaintext(algorithm: &str, ciphertext: usize) -> usize {
-    EncryptionAlgorithm::parse(algorithm).map_or(ciphertext, |name| asymmetric::max_plaintext(name, ciphertext))
+    EncryptionAlgorithm::parse(algorithm).map_or(ciphertext, |name| asymmetric::max_plaintext(name, ciphertext)).max(1)
 }
 
 fn signing(algorithm: &str) -> Result<SigningAlgorithm, KmsError> {
