@@ -27,7 +27,7 @@ mod view;
 pub use asymmetric::asymmetric_max_plaintext;
 pub use config::Config;
 pub use engine::{Answer, Engine};
-pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID, SM2_OVERHEAD};
+pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID};
 pub use kms_core::crypto::digest::Digester;
 /// How many bytes a ciphertext blob is longer than its plaintext.
 pub const BLOB_OVERHEAD: usize = kms_core::crypto::blob::OVERHEAD;

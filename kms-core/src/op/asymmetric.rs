@@ -97,7 +97,7 @@ impl<'a> Pair<'a> {
         self.key.spec.asymmetric().map_or(MAX_SIGNATURE, asymmetric::Kind::max_signature)
     }
 
-    /// Decrypts into the front of `out`. The ciphertext's error is that of `parameter`, whatever is wrong.
+    /// Decrypts into the front of `out`. Whatever is wrong with the ciphertext, it is one error.
     pub(super) fn decrypt(
         &self,
         algorithm: EncryptionAlgorithm,

@@ -6,7 +6,7 @@ use der::{Decode, Encode, Reader, SliceReader, SliceWriter};
 use super::Refused;
 
 /// Bytes of the longest signature of a 256-bit curve: a header, and twice a header and 33 bytes.
-pub const MAX_SIGNATURE: usize = 2 + 2 * (2 + 33);
+pub(super) const MAX_SIGNATURE: usize = 2 + 2 * (2 + 33);
 
 /// A signature of a 256-bit curve: two numbers, big-endian, below 2^256. Nothing else about them has been checked.
 #[derive(Clone, Copy)]

@@ -30,7 +30,6 @@ mod spki;
 
 use core::fmt;
 
-pub use der::MAX_SIGNATURE as MAX_EC_SIGNATURE;
 use der::Signature;
 use kms_secmem::wiped::with_wiped_stack_of;
 #[cfg(feature = "native")]
@@ -39,9 +38,7 @@ pub use native::Native;
 pub use portable::Portable;
 pub use provider::Provider;
 use provider::{P256PrivateKey, P256PublicKey, RsaPrivateKey, RsaPublicKey};
-pub use sm2::{
-    DEFAULT_USER_ID as SM2_DEFAULT_USER_ID, MAX_USER_ID as SM2_MAX_USER_ID, OVERHEAD as SM2_OVERHEAD, identity_hash,
-};
+pub use sm2::{DEFAULT_USER_ID as SM2_DEFAULT_USER_ID, OVERHEAD as SM2_OVERHEAD};
 pub use spki::pem;
 
 use crate::rng::{EntropyError, Rng};
@@ -432,11 +429,11 @@ impl<P: Provider> PublicKeyOf<P> {
     }
 
     /// Z_A of an SM2 key and a user id: what is hashed in front of a message (GB/T 32918.2-2016, section 5.5). `None` for
-    /// other kinds, and for an id of more than [`SM2_MAX_USER_ID`] bytes.
+    /// other kinds, and for an id of more than 8191 bytes.
     #[must_use]
     pub fn sm2_identity_hash(&self, user_id: &[u8]) -> Option<[u8; DIGEST_LEN]> {
         match &self.0 {
-            Public::Sm2(key) => identity_hash(user_id, &key.point()),
+            Public::Sm2(key) => sm2::identity_hash(user_id, &key.point()),
             _ => None,
         }
     }

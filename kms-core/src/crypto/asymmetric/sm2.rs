@@ -17,8 +17,6 @@ use crate::rng::Rng;
 
 /// The user id of those who have none (GM/T 0009, chapter 10).
 pub const DEFAULT_USER_ID: &[u8] = b"1234567812345678";
-/// The longest user id, in bytes: its length in bits is hashed as two bytes.
-pub const MAX_USER_ID: usize = 8191;
 
 /// The most bytes that are encrypted (contract, chapter 4).
 pub(super) const MAX_PLAINTEXT: usize = 6047;
@@ -38,9 +36,9 @@ const CURVE: [u8; 128] = *b"\
     \xbc\x37\x36\xa2\xf4\xf6\x77\x9c\x59\xbd\xce\xe3\x6b\x69\x21\x53\xd0\xa9\x87\x7c\xc6\x2a\x47\x40\x02\xdf\x32\xe5\x21\x39\xf0\xa0";
 
 /// Z_A (GB/T 32918.2-2016, section 5.5): SM3 over the length of the id in bits, the id, the curve, and the public key.
-/// `None` for an id of more than [`MAX_USER_ID`] bytes.
+/// `None` for an id of more than 8191 bytes, whose length in bits does not fit 16.
 #[must_use]
-pub fn identity_hash(user_id: &[u8], point: &[u8; 65]) -> Option<[u8; DIGEST_LEN]> {
+pub(super) fn identity_hash(user_id: &[u8], point: &[u8; 65]) -> Option<[u8; DIGEST_LEN]> {
     let bits = u16::try_from(user_id.len() * 8).ok()?;
     let hash = Sm3::new().chain_update(bits.to_be_bytes()).chain_update(user_id).chain_update(CURVE);
     Some(hash.chain_update(&point[1..]).finalize().into())

@@ -237,7 +237,7 @@ fn nonces_hang_on_the_digest_and_on_the_randomness() {
     for (kind, scheme) in [(Kind::Secp256k1, SignatureScheme::Ecdsa), (Kind::Sm2, SignatureScheme::Sm2)] {
         let key = private::<DefaultProvider>(kind, Purpose::Sign);
         let sign = |digest: u8, rng: &mut dyn Rng| {
-            let mut out = [0; MAX_EC_SIGNATURE];
+            let mut out = [0; MAX_SIGNATURE];
             let len = key.sign(scheme, &[digest; 32], rng, &mut out).expect("it fits");
             Signature::read(&out[..len]).expect("it is DER")
         };
