@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   material (bytes) ── PrivateKey::parse ──► PrivateKey ── public ──► PublicKey ◄── PublicKey::parse ── SPKI (DER)
-//!                                              sign, decrypt            verify, encrypt
+//!                                              sign, decrypt, unwrap    verify, encrypt
 //!                                                  └──────────┬─────────────┘
 //!           native: RSA, P-256 by aws-lc-rs      or      portable: RSA by rsa, P-256 by p256
 //!           both: secp256k1 by k256, SM2 by sm2's arithmetic
@@ -21,6 +21,8 @@ mod native;
 #[cfg(feature = "portable")]
 mod oaep;
 #[cfg(feature = "portable")]
+mod pkcs1;
+#[cfg(feature = "portable")]
 mod portable;
 mod provider;
 mod rsa_public;
@@ -31,7 +33,7 @@ mod spki;
 use core::fmt;
 
 use der::Signature;
-use kms_secmem::wiped::with_wiped_stack_of;
+use kms_secmem::wiped::{with_wiped_stack_of, with_wiped_zeros};
 #[cfg(feature = "native")]
 pub use native::Native;
 #[cfg(feature = "portable")]
@@ -40,6 +42,7 @@ pub use provider::Provider;
 use provider::{P256PrivateKey, P256PublicKey, RsaPrivateKey, RsaPublicKey};
 pub use sm2::{DEFAULT_USER_ID as SM2_DEFAULT_USER_ID, OVERHEAD as SM2_OVERHEAD};
 pub use spki::pem;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
@@ -116,6 +119,8 @@ pub enum Purpose {
     Sign,
     /// Decryption.
     Decrypt,
+    /// Decryption of imported material, which others wrap with [`EncryptionScheme::RsaPkcs1`] too.
+    Unwrap,
 }
 
 /// How a digest is signed.
@@ -139,25 +144,21 @@ pub enum EncryptionScheme {
     OaepSha256,
     /// RSAES-OAEP with SHA-1 and MGF1 with SHA-1, no label.
     OaepSha1,
+    /// RSAES-PKCS1-v1_5 (RFC 8017, section 7.2). Only for wrapped material: private keys decrypt it for [`Purpose::Unwrap`]
+    /// alone. Nothing authenticates it: one in some 100,000 altered ciphertexts decrypts, to something.
+    RsaPkcs1,
     /// SM2 public-key encryption (GB/T 32918.4-2016).
     Sm2,
 }
 
 impl EncryptionScheme {
-    /// Bytes of OAEP's hash; `None` for SM2.
-    const fn hash_len(self) -> Option<usize> {
-        match self {
-            Self::OaepSha256 => Some(32),
-            Self::OaepSha1 => Some(20),
-            Self::Sm2 => None,
-        }
-    }
-
     /// By how many bytes a ciphertext is longer than the longest plaintext that it can hold.
     pub(crate) const fn overhead(self) -> usize {
-        match self.hash_len() {
-            Some(hash) => 2 * hash + 2,
-            None => sm2::OVERHEAD,
+        match self {
+            Self::OaepSha256 => 2 * 32 + 2,
+            Self::OaepSha1 => 2 * 20 + 2,
+            Self::RsaPkcs1 => 11,
+            Self::Sm2 => sm2::OVERHEAD,
         }
     }
 }
@@ -270,6 +271,8 @@ impl<P: Provider> PrivateKeyOf<P> {
     /// Decrypts into the front of `out`, which is written only on success, and returns the length of the plaintext. As many
     /// bytes as the ciphertext has are enough for `out`.
     ///
+    /// With [`EncryptionScheme::RsaPkcs1`] the answer by itself betrays plaintexts: [`Self::unwrap`] gives none.
+    ///
     /// # Errors
     /// [`Refused`], whatever is wrong.
     pub fn decrypt(
@@ -280,12 +283,37 @@ impl<P: Provider> PrivateKeyOf<P> {
         out: &mut [u8],
     ) -> Result<usize, Refused> {
         wiping_stack(self.public.kind(), || match (&self.private, scheme) {
-            (Private::Rsa(key), EncryptionScheme::OaepSha256 | EncryptionScheme::OaepSha1) => {
-                key.decrypt(scheme, ciphertext, rng, out)
-            }
+            (Private::Rsa(_), EncryptionScheme::Sm2) => Err(Refused),
+            (Private::Rsa(key), _) => key.decrypt(scheme, ciphertext, rng, out),
             (Private::Sm2(key), EncryptionScheme::Sm2) => key.decrypt(ciphertext, out),
             _ => Err(Refused),
         })
+    }
+
+    /// Decrypts material of a length that is known. `out` gets the plaintext if the ciphertext decrypts to just so many bytes,
+    /// and otherwise random ones; which it is, the [`Choice`] says.
+    ///
+    /// Who goes on with either in the same way, and asks only once at the end, shows nobody what was wrong. Up to there
+    /// nothing branches on it, as far as the provider does not (`native` says where it does).
+    ///
+    /// # Errors
+    /// [`EntropyError`] when there are no random bytes; `out` is then unspecified.
+    pub fn unwrap(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Result<Choice, EntropyError> {
+        rng.secret(out)?;
+        Ok(wiping_stack(self.public.kind(), || match (&self.private, scheme) {
+            (Private::Rsa(_), EncryptionScheme::Sm2) => Choice::from(0),
+            (Private::Rsa(key), _) => key.decrypt_exactly(scheme, ciphertext, rng, out),
+            (Private::Sm2(key), EncryptionScheme::Sm2) => {
+                exactly(out, ciphertext.len(), |plaintext| key.decrypt(ciphertext, plaintext))
+            }
+            _ => Choice::from(0),
+        }))
     }
 }
 
@@ -295,12 +323,25 @@ impl<P: Provider> fmt::Debug for PrivateKeyOf<P> {
     }
 }
 
+/// Overwrites `out` with what `decrypt` writes to the front of a place of `room` bytes, if that has just the length of `out`,
+/// and returns whether it has.
+fn exactly(out: &mut [u8], room: usize, decrypt: impl FnOnce(&mut [u8]) -> Result<usize, Refused>) -> Choice {
+    with_wiped_zeros(room.max(out.len()), |plaintext| {
+        // No plaintext is so long.
+        let good = decrypt(plaintext).unwrap_or(usize::MAX).ct_eq(&out.len());
+        for (to, from) in out.iter_mut().zip(&*plaintext) {
+            to.conditional_assign(from, good);
+        }
+        good
+    })
+}
+
 /// Runs work on secrets and overwrites as much of the stack as it may have used: what the arithmetic leaves there are
 /// digits of private keys and nonces, padded blocks, shared points.
 ///
 /// How deep it goes was looked for in an optimised build: `k256` copies its table of multiples, 31 KiB, onto the stack and
 /// has the scalar's digits below it; `rsa` has been seen 18 KiB down, an SM2 decryption, whose plaintext has a place of
-/// 6 KiB, at 8 KiB, P-256 of aws-lc at 12.
+/// 6 KiB, at 8 KiB (unwrapping has one more such place), P-256 of aws-lc at 12.
 fn wiping_stack<R>(kind: Kind, work: impl FnOnce() -> R) -> R {
     match kind {
         Kind::P256 | Kind::Sm2 => with_wiped_stack_of::<{ 16 << 10 }, R>(work),
@@ -393,9 +434,10 @@ impl<P: Provider> PublicKeyOf<P> {
     /// The most bytes that [`Self::encrypt`] takes (contract, chapter 4); `None` when the scheme is not one of this key's.
     #[must_use]
     pub fn max_plaintext(&self, scheme: EncryptionScheme) -> Option<usize> {
-        match (self.kind().modulus_len(), scheme.hash_len()) {
-            (Some(modulus), Some(_)) => Some(modulus - scheme.overhead()),
-            (None, None) if self.kind() == Kind::Sm2 => Some(sm2::MAX_PLAINTEXT),
+        match (&self.0, scheme) {
+            (Public::Rsa(_), EncryptionScheme::Sm2) => None,
+            (Public::Rsa(key), _) => Some(key.modulus_len() - scheme.overhead()),
+            (Public::Sm2(_), EncryptionScheme::Sm2) => Some(sm2::MAX_PLAINTEXT),
             _ => None,
         }
     }

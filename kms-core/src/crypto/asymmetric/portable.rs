@@ -6,17 +6,17 @@ use p256::ecdsa::{self, SigningKey, VerifyingKey};
 use rsa::hazmat::rsa_decrypt_and_check;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
-use rsa::{BoxedUint, Oaep, Pkcs1v15Sign, Pss};
+use rsa::{BoxedUint, Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss};
 use sha1::Sha1;
 use sha2::Sha256;
+use subtle::Choice;
 use zeroize::Zeroizing;
 
 use super::der::Signature;
 use super::draw::{Public, Secret};
-use super::oaep;
 use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
 use super::rsa_public::AnySalt;
-use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme};
+use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme, exactly, oaep, pkcs1};
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
 
@@ -80,18 +80,53 @@ impl RsaPrivateKey for PortableRsaPrivateKey {
         rng: &mut dyn Rng,
         out: &mut [u8],
     ) -> Result<usize, Refused> {
-        if self.purpose != Purpose::Decrypt || ciphertext.len() != self.key.size() {
+        let mut block = self.block(scheme, ciphertext, rng)?;
+        match scheme {
+            EncryptionScheme::OaepSha256 => oaep::decode::<Sha256>(&mut block, out),
+            EncryptionScheme::OaepSha1 => oaep::decode::<Sha1>(&mut block, out),
+            EncryptionScheme::RsaPkcs1 => pkcs1::decode(&block, out),
+            EncryptionScheme::Sm2 => Err(Refused),
+        }
+    }
+
+    fn decrypt_exactly(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Choice {
+        match scheme {
+            // Whether there is a block, everybody can see.
+            EncryptionScheme::RsaPkcs1 => {
+                self.block(scheme, ciphertext, rng).map_or(Choice::from(0), |block| pkcs1::decode_exactly(&block, out))
+            }
+            // Nobody can make a block with good padding from one that he does not know.
+            _ => exactly(out, ciphertext.len(), |plaintext| self.decrypt(scheme, ciphertext, rng, plaintext)),
+        }
+    }
+}
+
+impl PortableRsaPrivateKey {
+    /// The padded block in a ciphertext (RFC 8017, section 5.1.2).
+    fn block(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        rng: &mut dyn Rng,
+    ) -> Result<Zeroizing<Box<[u8]>>, Refused> {
+        let fits = match self.purpose {
+            Purpose::Sign => false,
+            Purpose::Decrypt => scheme != EncryptionScheme::RsaPkcs1,
+            Purpose::Unwrap => true,
+        };
+        if !fits || ciphertext.len() != self.key.size() {
             return Err(Refused);
         }
         let bits = u32::try_from(8 * self.key.size()).map_err(|_| Refused)?;
         let number = BoxedUint::from_be_slice(ciphertext, bits).map_err(|_| Refused)?;
         let number = rsa_decrypt_and_check(&self.key, Some(&mut Secret(rng)), &number).map_err(|_| Refused)?;
-        let mut block = Zeroizing::new(Zeroizing::new(number).to_be_bytes());
-        match scheme {
-            EncryptionScheme::OaepSha256 => oaep::decode::<Sha256>(&mut block, out),
-            EncryptionScheme::OaepSha1 => oaep::decode::<Sha1>(&mut block, out),
-            EncryptionScheme::Sm2 => Err(Refused),
-        }
+        Ok(Zeroizing::new(Zeroizing::new(number).to_be_bytes()))
     }
 }
 
@@ -144,6 +179,7 @@ impl RsaPublicKey for PortableRsaPublicKey {
         let ciphertext = match scheme {
             EncryptionScheme::OaepSha256 => self.key.encrypt(rng, Oaep::<Sha256>::new(), plaintext),
             EncryptionScheme::OaepSha1 => self.key.encrypt(rng, Oaep::<Sha1>::new(), plaintext),
+            EncryptionScheme::RsaPkcs1 => self.key.encrypt(rng, Pkcs1v15Encrypt, plaintext),
             EncryptionScheme::Sm2 => return Err(Refused),
         };
         out.copy_from_slice(&ciphertext.map_err(|_| Refused)?);

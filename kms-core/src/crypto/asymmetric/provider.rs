@@ -1,6 +1,8 @@
 //! What a provider of RSA and P-256 has to do. The keys above it are generic over this, so that every provider is tested
 //! as the whole that it is used in.
 
+use subtle::Choice;
+
 use super::der::Signature;
 use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme};
 use crate::rng::{EntropyError, Rng};
@@ -38,7 +40,8 @@ pub trait RsaPrivateKey: Sized {
         out: &mut [u8],
     ) -> Result<usize, Refused>;
 
-    /// Decrypts OAEP into the front of `out`.
+    /// Decrypts into the front of `out`. The scheme is one of RSA's, and PKCS #1 v1.5 is refused unless the key is for
+    /// unwrapping.
     fn decrypt(
         &self,
         scheme: EncryptionScheme,
@@ -46,6 +49,11 @@ pub trait RsaPrivateKey: Sized {
         rng: &mut dyn Rng,
         out: &mut [u8],
     ) -> Result<usize, Refused>;
+
+    /// Overwrites `out` with the plaintext if that has just its length, and returns whether it has. Branches on this no more
+    /// than the provider must.
+    fn decrypt_exactly(&self, scheme: EncryptionScheme, ciphertext: &[u8], rng: &mut dyn Rng, out: &mut [u8])
+    -> Choice;
 }
 
 /// An RSA public key.
@@ -62,7 +70,7 @@ pub trait RsaPublicKey: Sized {
     /// Whether the signature is good. The scheme is one of RSA's.
     fn verify(&self, scheme: SignatureScheme, digest: &[u8; DIGEST_LEN], signature: &[u8]) -> bool;
 
-    /// Encrypts with OAEP into `out`, which has the length of the modulus.
+    /// Encrypts into `out`, which has the length of the modulus. The scheme is one of RSA's.
     fn encrypt(
         &self,
         scheme: EncryptionScheme,
