@@ -124,20 +124,20 @@ impl Action {
 
 actions! {
     CreateKey => key::CreateKey;
-    GetParametersForImport => -;
-    ImportKeyMaterial => -;
+    GetParametersForImport => import::GetParametersForImport;
+    ImportKeyMaterial => import::ImportKeyMaterial;
     EnableKey => life::EnableKey;
     DisableKey => life::DisableKey;
     SetDeletionProtection => life::SetDeletionProtection;
     ScheduleKeyDeletion => life::ScheduleKeyDeletion;
     CancelKeyDeletion => life::CancelKeyDeletion;
-    DeleteKeyMaterial => -;
+    DeleteKeyMaterial => import::DeleteKeyMaterial;
     DescribeKey => key::DescribeKey;
     ListKeys => key::ListKeys;
     UpdateKeyDescription => key::UpdateKeyDescription;
     DescribeKeyVersion => version::DescribeKeyVersion;
     ListKeyVersions => version::ListKeyVersions;
-    UpdateRotationPolicy => -;
+    UpdateRotationPolicy => rotation::UpdateRotationPolicy;
     CreateKeyVersion => version::CreateKeyVersion;
     Encrypt => crypt::Encrypt;
     GenerateDataKey => datakey::GenerateDataKey;

@@ -97,6 +97,12 @@ impl Interval {
         Self(days * 86_400)
     }
 
+    /// A span of so many seconds.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
     /// The length in seconds.
     #[must_use]
     pub const fn seconds(self) -> u64 {
@@ -119,6 +125,13 @@ impl Interval {
             return None;
         }
         Some(Self(digits.parse::<u64>().ok()?.checked_mul(scale)?))
+    }
+}
+
+/// Whole seconds with the suffix s, as answers have it.
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0)
     }
 }
 
@@ -156,7 +169,8 @@ mod tests {
         for (text, seconds) in
             [("7d", 604_800), ("604800s", 604_800), ("168h", 604_800), ("10080m", 604_800), ("0s", 0)]
         {
-            assert_eq!(Interval::parse(text).map(Interval::seconds), Some(seconds), "{text}");
+            assert_eq!(Interval::parse(text), Some(Interval::from_seconds(seconds)), "{text}");
+            assert_eq!(Interval::from_seconds(seconds).to_string(), format!("{seconds}s"));
         }
         for text in ["", "d", "7", "7D", "+7d", "-7d", "7.5d", "7 d", "99999999999999999999d", "7dd", "日"] {
             assert_eq!(Interval::parse(text), None, "{text}");

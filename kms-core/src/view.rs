@@ -7,9 +7,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::crypto::DerivingKey;
 use crate::error::KmsError;
 use crate::id::{KeyId, KeyVersionId};
 use crate::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
+use crate::state::KeyState;
 use crate::time::Timestamp;
 
 /// A record that a view holds for its reader: lent by a cache where there is one, which costs no counter that other
@@ -58,10 +60,37 @@ pub struct KeyPlace {
     pub id: KeyId,
 }
 
-/// A place in the list of keys that await destruction, which runs by DeleteDate and then by id.
+/// What time will do to a key by itself. For each there is a list of the keys that it awaits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// The key is destroyed at its DeleteDate.
+    Deletion,
+    /// Its imported material expires.
+    Expiry,
+    /// It gets its next version.
+    Rotation,
+}
+
+impl Due {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deletion, Self::Expiry, Self::Rotation];
+
+    /// When that happens to `key`, if it will. What is suspended will not.
+    #[must_use]
+    pub fn of(self, key: &Key) -> Option<Timestamp> {
+        match self {
+            Self::Deletion => key.delete_at,
+            // Also once it has come, until the material is destroyed.
+            Self::Expiry => key.imported?.expires,
+            Self::Rotation => key.next_rotation().filter(|_| key.state == KeyState::Enabled),
+        }
+    }
+}
+
+/// A place in a list of keys that await something, which runs by time and then by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DuePlace {
-    /// The DeleteDate.
+    /// When it is due.
     pub at: Timestamp,
     /// The key.
     pub id: KeyId,
@@ -110,11 +139,12 @@ pub trait View {
     /// The store's.
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError>;
 
-    /// Up to `limit` keys whose DeleteDate is `until` or earlier, behind `after`, in the order of [`DuePlace`].
+    /// Up to `limit` keys for which `due` comes at `until` or earlier, behind `after`, in the order of [`DuePlace`].
     ///
     /// # Errors
     /// The store's.
-    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError>;
+    fn due(&self, due: Due, until: Timestamp, after: Option<DuePlace>, limit: usize)
+    -> Result<Vec<DuePlace>, KmsError>;
 
     /// Up to `limit` versions of a key, from number `newest` downwards.
     ///
@@ -133,4 +163,16 @@ pub trait View {
     /// # Errors
     /// The store's.
     fn account_status(&self) -> Result<AccountStatus, KmsError>;
+
+    /// What seals import tokens and fingerprints material; `None` where nothing can be imported.
+    fn import_keys(&self) -> Option<&dyn ImportKeys>;
+}
+
+/// The keys of a store's own that the import of key material goes by. They are the same for as long as the store lives.
+pub trait ImportKeys {
+    /// Seals import tokens.
+    fn tokens(&self) -> &DerivingKey;
+
+    /// The fingerprint of material that was imported into `key`: a keyed hash, which tells nothing to who reads it.
+    fn fingerprint(&self, key: &KeyId, material: &[u8]) -> [u8; 32];
 }

@@ -6,15 +6,15 @@ use kms_core::crypto::digest::Digester;
 use kms_core::model::{EncryptionAlgorithm, SigningAlgorithm};
 use kms_core::op::asymmetric::{self, VersionRef};
 
-use crate::Engine;
+use crate::engine::Shared;
 
-impl Engine {
+impl Shared {
     fn version_ref<'k>(&self, key_id: &'k str, version: &'k str) -> Result<VersionRef<'k>, KmsError> {
         Ok(VersionRef { key: self.key_ref(key_id, "KeyId")?, version: (!version.is_empty()).then_some(version) })
     }
 
     /// Signs a digest of 32 bytes into the front of `out` and returns the length of the signature.
-    /// [`Engine::max_signature`] tells how much room there must be; [`crate::MAX_SIGNATURE`] bytes are always enough.
+    /// [`Shared::max_signature`] tells how much room there must be; [`crate::MAX_SIGNATURE`] bytes are always enough.
     ///
     /// # Errors
     /// Those of AsymmetricSign, and `KMS_BUFFER_TOO_SMALL`.
@@ -32,7 +32,7 @@ impl Engine {
         self.on_cache(|ctx| asymmetric::sign(&of, algorithm, digest, out, ctx)).map(|(_, len)| len)
     }
 
-    /// Bytes of the longest signature that [`Engine::sign`] can make of this.
+    /// Bytes of the longest signature that [`Shared::sign`] can make of this.
     ///
     /// # Errors
     /// Those of AsymmetricSign.
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// Encrypts to the public half into the front of `out` and returns the length of the ciphertext.
-    /// [`Engine::asymmetric_ciphertext_len`] tells it beforehand.
+    /// [`Shared::asymmetric_ciphertext_len`] tells it beforehand.
     ///
     /// # Errors
     /// Those of AsymmetricEncrypt, and `KMS_BUFFER_TOO_SMALL`. An empty plaintext is `InvalidParameter`.
@@ -86,7 +86,7 @@ impl Engine {
         self.on_cache(|ctx| asymmetric::encrypt(&of, algorithm, plaintext, out, ctx)).map(|(_, len)| len)
     }
 
-    /// Bytes of the ciphertext that [`Engine::asymmetric_encrypt`] makes of so many bytes.
+    /// Bytes of the ciphertext that [`Shared::asymmetric_encrypt`] makes of so many bytes.
     ///
     /// # Errors
     /// Those of AsymmetricEncrypt.
@@ -153,7 +153,7 @@ impl Engine {
 }
 
 /// Bytes of the longest plaintext that a ciphertext of this length can hold under the algorithm of this name: the room that
-/// [`Engine::asymmetric_decrypt`] may need. For a name that is none it is the length of the ciphertext. It is at least 1, so that
+/// [`Shared::asymmetric_decrypt`] may need. For a name that is none it is the length of the ciphertext. It is at least 1, so that
 /// who asks for the length of what cannot be a ciphertext, and then calls with that room, is told so.
 #[must_use]
 pub fn asymmetric_max_plaintext(algorithm: &str, ciphertext: usize) -> usize {

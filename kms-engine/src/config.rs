@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kms_core::model::{AccountStatus, Limits, Settings};
 use kms_core::time::Timestamp;
@@ -23,6 +24,8 @@ use crate::root_key::{ROOT_KEY_LEN, RootKey, RootKeySource};
 const DEFAULT_CACHE: u64 = 10_000;
 /// The most cached records.
 const MAX_CACHE: u64 = 10_000_000;
+/// The most seconds between two sweeps: a year.
+const MAX_SWEEP: u64 = 365 * 24 * 60 * 60;
 /// The quotas of the cloud, for each account and region (OP-98).
 const ALIBABA: Limits = Limits { keys: Some(200), aliases: Some(300), key_versions: 50 };
 
@@ -42,6 +45,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How many records are cached at most: 1 to 10,000,000.
     pub cache: usize,
+    /// How often a thread of the engine's does what is due; `None` if the host calls for it.
+    pub sweep: Option<Duration>,
 }
 
 /// Where an engine keeps its records.
@@ -80,6 +85,7 @@ impl Config {
         let account_status = object.take("account_status");
         let hsm = object.take("hsm");
         let cache = object.take("cache");
+        let sweep = object.take("sweep");
         object.finish()?;
 
         let store = parse_store(&store.ok_or_else(|| invalid("store is missing"))?.text()?)?;
@@ -121,6 +127,10 @@ impl Config {
             Some(value) => AccountStatus::parse(&value.text()?).ok_or_else(|| value.must_be(&one_of_statuses()))?,
         };
         let cache = cache.map_or(Ok(DEFAULT_CACHE), |value| value.integer(1..=MAX_CACHE))?;
+        let sweep = sweep.map_or(Ok(0), |value| value.integer(0..=MAX_SWEEP))?;
+        if sweep > 0 && seed.is_some() {
+            return Err(invalid("seed goes with one thread that calls, and so without sweep"));
+        }
         Ok(Self {
             store,
             root_key,
@@ -129,6 +139,7 @@ impl Config {
             clock,
             seed,
             cache: usize::try_from(cache).map_err(|_| invalid("cache is more than this machine can count"))?,
+            sweep: (sweep > 0).then(|| Duration::from_secs(sweep)),
         })
     }
 }

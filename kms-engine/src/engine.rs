@@ -1,15 +1,18 @@
 //! The engine: runs plans, commits what they want, and lets their replies go.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 use kms_core::context::EncryptionContext;
 use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
-use kms_core::id::RequestId;
+use kms_core::id::{KeyId, RequestId};
 use kms_core::model::{AccountStatus, Settings};
-use kms_core::op::{Ctx, Drawn, KeyRef, Outcome, crypt, datakey, due, service};
+use kms_core::op::due::{self, DueReport};
+use kms_core::op::{Ctx, Drawn, KeyRef, Outcome, Rotate, Rotation, crypt, datakey, rotation, service};
 use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
 use kms_core::{Action, ErrorCode, KmsError};
@@ -27,6 +30,7 @@ use crate::config::{self, Config, StoreLocation};
 use crate::json;
 use crate::os_rng::Entropy;
 use crate::root_key::{RootKey, RootKeySource};
+use crate::sweeper::Sweeper;
 use crate::view::CachedView;
 
 /// How often a plan is made again because something it had read has changed; more than any fair contention needs.
@@ -43,8 +47,33 @@ pub struct Answer {
     pub result: Result<Zeroizing<String>, KmsError>,
 }
 
-/// An open KMS. Safe to use from many threads; dropping it closes the store.
+/// Seconds for which nobody tries again to make versions that are due, after one could not be committed.
+const ROTATION_PAUSE: u64 = 60;
+
+/// An open KMS: what can be asked of it is in [`Shared`]. Safe to use from many threads; dropping it ends the thread that does
+/// what is due, if it has one, and closes the store.
 pub struct Engine {
+    // First: it is to end before what it works on does.
+    _sweeper: Option<Sweeper>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Engine {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+/// What the users of an engine share, which is all of it.
+pub struct Shared {
     store: Store,
     cache: Cache,
     clock: Clock,
@@ -56,9 +85,11 @@ pub struct Engine {
     status: AtomicCell<AccountStatus>,
     /// A panic was caught: nobody can say what state this is in.
     broken: AtomicBool,
+    /// Until when nobody tries to make versions that are due, in seconds since 1970.
+    rotation_paused: AtomicU64,
 }
 
-impl fmt::Debug for Engine {
+impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("store", &self.store).field("settings", &self.settings).finish_non_exhaustive()
     }
@@ -140,7 +171,7 @@ impl Engine {
             store.put_owner(owner, clock.now(), &mut &entropy)?;
             configured
         };
-        Ok(Self {
+        let shared = Arc::new(Shared {
             store,
             cache: Cache::new(config.cache),
             clock,
@@ -149,9 +180,14 @@ impl Engine {
             settings: config.settings,
             status: AtomicCell::new(status),
             broken: AtomicBool::new(false),
-        })
+            rotation_paused: AtomicU64::new(0),
+        });
+        let sweeper = config.sweep.map(|period| Sweeper::start(&shared, period)).transpose()?;
+        Ok(Self { _sweeper: sweeper, shared })
     }
+}
 
+impl Shared {
     /// A name for a call.
     #[must_use]
     pub fn request_id(&self) -> RequestId {
@@ -200,7 +236,8 @@ impl Engine {
             let now = self.clock.now();
             let reader = self.store.reader();
             let mut rng = &self.entropy;
-            let mut ctx = Ctx::new(now, &mut rng, &reader, &self.settings).again(drawn);
+            let rotation = if self.clock.is_steady() { Rotation::Planned } else { Rotation::Suspended };
+            let mut ctx = Ctx::new(now, &mut rng, &reader, &self.settings).rotating(rotation).again(drawn);
             let outcome = plan(&mut ctx);
             drawn = ctx.into_drawn();
             let Outcome { reply, changes } = match outcome {
@@ -224,7 +261,8 @@ impl Engine {
 
     fn commit(&self, reader: &Reader<'_>, changes: Vec<kms_core::Change>, now: Timestamp) -> Result<(), CommitError> {
         let mut rng = &self.entropy;
-        let prepared = self.store.prepare(reader, changes, now, &mut rng).map_err(CommitError::Failed)?;
+        let prepared =
+            self.store.prepare(reader, changes, self.clock.to_remember(now), &mut rng).map_err(CommitError::Failed)?;
         self.store.commit(prepared, &mut rng, &|touched| self.invalidate(touched))
     }
 
@@ -264,7 +302,8 @@ impl Engine {
     ) -> Result<R, KmsError> {
         let view = CachedView::new(&self.cache, &self.store);
         let mut rng = &self.entropy;
-        operation(&mut Ctx::new(self.clock.now(), &mut rng, &view, &self.settings))
+        let ctx = Ctx::new(self.clock.now(), &mut rng, &view, &self.settings);
+        operation(&mut ctx.rotating(Rotation::Beside(self)))
     }
 
     /// Encrypts up to 6144 bytes with the primary version of a symmetric key, named by id, ARN or alias. `context_json` is
@@ -392,23 +431,38 @@ impl Engine {
         }
     }
 
-    /// Does what is due: keys whose DeleteDate has come are removed, material and all. Returns a report as a JSON object.
+    /// Does what is due: keys whose DeleteDate has come are removed, material and all; imported material that has expired is
+    /// destroyed; keys whose rotation is due get their next version. Returns a report as a JSON object.
     ///
     /// # Errors
     /// The store's.
     pub fn run_due(&self) -> Result<String, KmsError> {
+        serde_json::to_string(&self.sweep(|| true)?).map_err(|_| ErrorCode::InternalFailure.into())
+    }
+
+    /// [`Self::run_due`], for as long as it may go on.
+    pub(crate) fn sweep(&self, may_go_on: impl Fn() -> bool) -> Result<DueReport, KmsError> {
         self.check()?;
-        let mut total = due::SweepReport::default();
-        if let Some(until) = self.clock.destroyable_until() {
-            loop {
-                let step = self.execute(|ctx| due::sweep(until, ctx))?;
-                total.deleted_keys += step.deleted_keys;
-                if !step.more {
-                    break;
-                }
-            }
+        let destroyable = self.clock.destroyable_until();
+        let mut total = DueReport { more: true, ..DueReport::default() };
+        while total.more && may_go_on() {
+            total.add(self.execute(|ctx| due::step(destroyable, ctx))?);
         }
-        serde_json::to_string(&total).map_err(|_| ErrorCode::InternalFailure.into())
+        Ok(total)
+    }
+}
+
+/// Called in the middle of a call that only uses keys. Threads that meet here plan the same, and all but one of them find, when
+/// they plan again, that there is nothing left to do.
+impl Rotate for Shared {
+    fn rotate(&self, key: &KeyId) {
+        if self.clock.now().unix() < self.rotation_paused.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.execute(|ctx| rotation::rotate(key, ctx)).is_err() {
+            // The present version goes on to encrypt; each call would try in vain, and a full disk makes that slow.
+            self.rotation_paused.store(self.clock.now().plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -22,11 +22,12 @@ mod engine;
 pub mod json;
 pub mod os_rng;
 pub mod root_key;
+mod sweeper;
 mod view;
 
 pub use asymmetric::asymmetric_max_plaintext;
 pub use config::Config;
-pub use engine::{Answer, Engine};
+pub use engine::{Answer, Engine, Shared};
 pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID};
 pub use kms_core::crypto::digest::Digester;
 /// How many bytes a ciphertext blob is longer than its plaintext.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 use kms_store::{CommitError, Reader, Store};
 use papaya::LocalGuard;
@@ -91,8 +91,14 @@ impl View for CachedView<'_> {
         self.settled(|reader| reader.keys(after, limit))
     }
 
-    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError> {
-        self.settled(|reader| reader.due(until, after, limit))
+    fn due(
+        &self,
+        due: Due,
+        until: Timestamp,
+        after: Option<DuePlace>,
+        limit: usize,
+    ) -> Result<Vec<DuePlace>, KmsError> {
+        self.settled(|reader| reader.due(due, until, after, limit))
     }
 
     fn versions(&self, key: &KeyId, newest: u32, limit: usize) -> Result<Vec<KeyVersionId>, KmsError> {
@@ -105,5 +111,9 @@ impl View for CachedView<'_> {
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {
         self.settled(View::account_status)
+    }
+
+    fn import_keys(&self) -> Option<&dyn ImportKeys> {
+        Some(self.store.import_keys())
     }
 }

@@ -6,11 +6,12 @@
 
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{
-    AccountStatus, Alias, AliasName, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags, VersionRecord,
+    AccountStatus, Alias, AliasName, Imported, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags,
+    VersionRecord,
 };
 use kms_core::secret::SecretBytes;
 use kms_core::state::KeyState;
-use kms_core::time::Timestamp;
+use kms_core::time::{Interval, Timestamp};
 use kms_core::view::Totals;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -137,7 +138,24 @@ struct KeyV1 {
     tags: Vec<(String, String)>,
 }
 
+/// What rotation and import have added.
+#[derive(Serialize, Deserialize)]
+struct KeyV2 {
+    v1: KeyV1,
+    rotation: Option<u64>,
+    imported: Option<ImportedV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ImportedV1 {
+    fingerprint: [u8; 32],
+    present: bool,
+    expires: Option<u64>,
+}
+
 impl Record for Key {
+    const SCHEMA: u16 = V2;
+
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
         let tag = |tag: &Tag| (tag.key.clone(), tag.value.clone());
         let v1 = KeyV1 {
@@ -158,12 +176,28 @@ impl Record for Key {
             aliases: self.aliases,
             tags: self.tags.as_slice().iter().map(tag).collect(),
         };
-        encode(&v1, 256 + self.description.len())
+        let imported = |Imported { fingerprint, present, expires }: Imported| ImportedV1 {
+            fingerprint,
+            present,
+            expires: expires.map(Timestamp::unix),
+        };
+        let rotation = self.rotation.map(Interval::seconds);
+        encode(&KeyV2 { v1, rotation, imported: self.imported.map(imported) }, 320 + self.description.len())
     }
 
     fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
-        only_v1(schema)?;
-        let v1: KeyV1 = decode(payload)?;
+        let v2 = match schema {
+            // Before there was rotation, nothing rotated; before there was import, nothing was imported.
+            V1 => KeyV2 { v1: decode(payload)?, rotation: None, imported: None },
+            V2 => decode(payload)?,
+            _ => return Err(BadPayload),
+        };
+        let KeyV2 { v1, rotation, imported } = v2;
+        let imported = imported.map(|ImportedV1 { fingerprint, present, expires }| Imported {
+            fingerprint,
+            present,
+            expires: expires.map(Timestamp::from_unix),
+        });
         Ok(Self {
             id: KeyId::from_bytes(v1.id),
             spec: read_spec(v1.spec)?,
@@ -179,6 +213,8 @@ impl Record for Key {
             primary: v1.primary.map(KeyVersionId::from_bytes),
             versions: v1.versions,
             last_rotation: Timestamp::from_unix(v1.last_rotation),
+            rotation: rotation.map(Interval::from_seconds),
+            imported,
             aliases: v1.aliases,
             tags: Tags::from_vec(v1.tags.into_iter().map(|(key, value)| Tag { key, value }).collect()),
         })
@@ -356,6 +392,12 @@ mod tests {
             primary: Some(KeyVersionId::from_bytes([2; 16])),
             versions: 3,
             last_rotation: Timestamp::from_unix(4),
+            rotation: Some(Interval::from_seconds(604_800)),
+            imported: Some(Imported {
+                fingerprint: [7; 32],
+                present: true,
+                expires: Some(Timestamp::from_unix(1_893_456_000)),
+            }),
             aliases: 6,
             tags: Tags::from_vec(vec![Tag { key: "k".to_owned(), value: String::new() }]),
         }
@@ -398,10 +440,10 @@ mod tests {
         let check = |payload: Result<Zeroizing<Vec<u8>>, BadPayload>, golden: String| {
             assert_eq!(hex::encode(&*payload.unwrap()), golden.replace(' ', ""));
         };
-        check(
-            key().encode(),
-            format!("{ones} 03 00 01 01 02 3132 ac02 01 64 02 01 05 01 00 01 {twos} 03 04 06 01 01 6b 00"),
-        );
+        let v1 = format!("{ones} 03 00 01 01 02 3132 ac02 01 64 02 01 05 01 00 01 {twos} 03 04 06 01 01 6b 00");
+        let imported = format!("01 {} 01 01 80b1ef8607", "07".repeat(32));
+        check(key().encode(), format!("{v1} 01 80f524 {imported}"));
+        check(Key { rotation: None, imported: None, ..key() }.encode(), format!("{v1} 00 00"));
         check(version(Some(b"ab")).encode(), format!("{twos} {ones} 01 ac02 00 01 02 6162"));
         check(version(None).encode(), format!("{twos} {ones} 01 ac02 00 00"));
         check(alias().encode(), format!("07 616c6961732f61 {ones} 01"));
@@ -429,6 +471,10 @@ mod tests {
         assert_eq!(read, Head { totals: Totals { keys: 1, aliases: 200, added_versions: 0 }, latest: 3 });
         assert!(Head::decode(V1, &[1, 0xc8, 1, 2, 3]).is_err(), "one number too many");
         assert!(Head::decode(V2, &[1, 0xc8, 1, 3]).is_err(), "one too few");
+        let (ones, twos) = ("01".repeat(16), "02".repeat(16));
+        let v1 = format!("{ones}03000101023132ac020164020105010001{twos}0304060101 6b00").replace(' ', "");
+        let read = Key::decode(V1, &hex::decode(v1).unwrap()).unwrap();
+        assert_eq!(read, Key { rotation: None, imported: None, ..key() });
     }
 
     #[test]

@@ -13,7 +13,9 @@
 //! | `v` version id | key version, material included |
 //! | `a` PRF(name) | alias |
 //! | `l` created, key id | list: keys in the order of their creation |
-//! | `d` DeleteDate, key id | list: keys that await destruction |
+//! | `d` DeleteDate, key id | list: keys that await their destruction |
+//! | `e` time, key id | list: keys whose imported material expires |
+//! | `r` time, key id | list: keys that await their next version |
 //! | `o` key id, number, version id | list: versions of a key |
 //! | `m` created, PRF(name) | list: aliases in the order of their creation |
 //! | `n` key id, created, PRF(name) | list: aliases of a key |
@@ -21,6 +23,7 @@
 
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::time::Timestamp;
+use kms_core::view::Due;
 
 /// The keyed hash of a name.
 pub(crate) type NameHash = [u8; 32];
@@ -30,8 +33,8 @@ pub(crate) const SETTINGS: &[u8] = b"s";
 pub(crate) const TOTALS: &[u8] = b"t";
 /// The prefix of the list of keys.
 pub(crate) const KEY_LIST: &[u8] = b"l";
-/// The prefix of the list of keys that await destruction.
-pub(crate) const DUE_LIST: &[u8] = b"d";
+/// The length of the prefix of a list of keys that await something.
+pub(crate) const DUE_PREFIX: usize = 1;
 /// The prefix of the list of aliases.
 pub(crate) const ALIAS_LIST: &[u8] = b"m";
 
@@ -60,8 +63,18 @@ pub(crate) fn key_list(created: Timestamp, id: &KeyId) -> Vec<u8> {
     join(b'l', &[&created.unix().to_be_bytes(), id.as_bytes()])
 }
 
-pub(crate) fn due_list(at: Timestamp, id: &KeyId) -> Vec<u8> {
-    join(b'd', &[&at.unix().to_be_bytes(), id.as_bytes()])
+/// The prefix of the list of keys that await `due`.
+pub(crate) const fn due_list_of(due: Due) -> [u8; DUE_PREFIX] {
+    [match due {
+        Due::Deletion => b'd',
+        Due::Expiry => b'e',
+        Due::Rotation => b'r',
+    }]
+}
+
+pub(crate) fn due_list(due: Due, at: Timestamp, id: &KeyId) -> Vec<u8> {
+    let [letter] = due_list_of(due);
+    join(letter, &[&at.unix().to_be_bytes(), id.as_bytes()])
 }
 
 pub(crate) fn version_list_of(key: &KeyId) -> Vec<u8> {

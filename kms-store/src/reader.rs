@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion, VersionRecord};
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 
 use crate::codec::{Owner, Record, why};
@@ -244,18 +244,24 @@ impl View for Reader<'_> {
             .collect()
     }
 
-    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Result<Vec<DuePlace>, KmsError> {
-        let after = after.map(|place| keys::due_list(place.at, &place.id));
-        let mut due = Vec::new();
-        for key in self.entries(keys::DUE_LIST, after.as_deref(), limit, Direction::Forward)? {
-            let (at, id) = keys::read_entry(&key, keys::DUE_LIST.len())
-                .ok_or_else(|| damaged("the list of due keys has an entry of another form"))?;
+    fn due(
+        &self,
+        due: Due,
+        until: Timestamp,
+        after: Option<DuePlace>,
+        limit: usize,
+    ) -> Result<Vec<DuePlace>, KmsError> {
+        let after = after.map(|place| keys::due_list(due, place.at, &place.id));
+        let mut places = Vec::new();
+        for key in self.entries(&keys::due_list_of(due), after.as_deref(), limit, Direction::Forward)? {
+            let (at, id) = keys::read_entry(&key, keys::DUE_PREFIX)
+                .ok_or_else(|| damaged("a list of due keys has an entry of another form"))?;
             if at > until {
                 break;
             }
-            due.push(DuePlace { at, id: KeyId::from_bytes(id) });
+            places.push(DuePlace { at, id: KeyId::from_bytes(id) });
         }
-        Ok(due)
+        Ok(places)
     }
 
     fn versions(&self, key: &KeyId, newest: u32, limit: usize) -> Result<Vec<KeyVersionId>, KmsError> {
@@ -302,5 +308,9 @@ impl View for Reader<'_> {
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {
         Ok(self.owner()?.status)
+    }
+
+    fn import_keys(&self) -> Option<&dyn ImportKeys> {
+        Some(self.sealer)
     }
 }

@@ -10,8 +10,10 @@
 //! removed; the revision counts its writes.
 
 use kms_core::crypto::{Cipher, DerivingKey, NONCE_LEN, TAG_LEN};
+use kms_core::id::KeyId;
 use kms_core::rng::{EntropyError, Rng};
 use kms_core::secret::SecretBytes;
+use kms_core::view::ImportKeys;
 use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
@@ -55,6 +57,8 @@ pub(crate) struct Unsealed;
 pub(crate) struct Sealer {
     records: DerivingKey,
     names: hmac::Key,
+    tokens: DerivingKey,
+    fingerprints: hmac::Key,
 }
 
 /// The sealing epoch of a store that was never resealed.
@@ -71,23 +75,22 @@ impl Sealer {
             okm.expect("32 bytes are within HKDF's bounds");
             subkey
         };
-        let records = derive(&[b"seal/".as_slice(), &EPOCH.to_be_bytes()].concat());
+        let cipher = |label: &[u8]| {
+            let key = DerivingKey::new(Cipher::Aes256, &derive(label)[..]);
+            key.expect("a subkey has the length of the cipher's key")
+        };
+        let mac = |label: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, &derive(label)[..]);
         Self {
-            records: DerivingKey::new(Cipher::Aes256, &records[..])
-                .expect("a subkey has the length of the cipher's key"),
-            names: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"names")[..]),
+            records: cipher(&[b"seal/".as_slice(), &EPOCH.to_be_bytes()].concat()),
+            names: mac(b"names"),
+            tokens: cipher(b"import tokens"),
+            fingerprints: mac(b"import fingerprints"),
         }
     }
 
     /// What stands in a store's keys for a name.
     pub(crate) fn name(&self, kind: &str, name: &str) -> NameHash {
-        let mut context = hmac::Context::with_key(&self.names);
-        context.update(kind.as_bytes());
-        context.update(&[0]);
-        context.update(name.as_bytes());
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.sign().as_ref());
-        hash
+        keyed_hash(&self.names, &[kind.as_bytes(), &[0], name.as_bytes()])
     }
 
     pub(crate) fn seal(
@@ -115,6 +118,26 @@ impl Sealer {
         self.records.open(nonce, &aad(&head[..FRONT_LEN], key), sealed, &mut payload).map_err(|_| Unsealed)?;
         Ok((front, payload))
     }
+}
+
+impl ImportKeys for Sealer {
+    fn tokens(&self) -> &DerivingKey {
+        &self.tokens
+    }
+
+    fn fingerprint(&self, key: &KeyId, material: &[u8]) -> [u8; 32] {
+        keyed_hash(&self.fingerprints, &[key.as_bytes(), material])
+    }
+}
+
+fn keyed_hash(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.sign().as_ref());
+    hash
 }
 
 fn aad(front: &[u8], key: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@ use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{Alias, AliasName, Key, VersionRecord};
 use kms_core::rng::Rng;
 use kms_core::time::Timestamp;
+use kms_core::view::{Due, ImportKeys};
 use kms_core::{Change, ErrorCode, KmsError};
 
 use crate::codec::{Head, Owner, Record, V1, why};
@@ -95,6 +96,12 @@ impl Store {
         Reader::new(self.raw.as_ref(), &self.sealer, &self.committer)
     }
 
+    /// What seals import tokens and fingerprints imported material.
+    #[must_use]
+    pub fn import_keys(&self) -> &dyn ImportKeys {
+        &self.sealer
+    }
+
     /// The latest time that the store has acted on. A clock that was set back un-does nothing.
     #[must_use]
     pub fn latest(&self) -> Timestamp {
@@ -140,8 +147,10 @@ impl Store {
             writer.record(keys::key(&id), RecordType::Key, after.as_ref())?;
             let places = |key: &Key| Some(keys::key_list(key.created, &key.id));
             writer.entry(before.as_ref().and_then(places), after.as_ref().and_then(places))?;
-            let due = |key: &Key| key.delete_at.map(|at| keys::due_list(at, &key.id));
-            writer.entry(before.as_ref().and_then(due), after.as_ref().and_then(due))?;
+            for due in Due::ALL {
+                let place = |key: &Key| due.of(key).map(|at| keys::due_list(due, at, &key.id));
+                writer.entry(before.as_ref().and_then(place), after.as_ref().and_then(place))?;
+            }
             touched.push(Touched::Key(id));
         }
         for (id, Edit { before, after }) in draft.versions {

@@ -12,7 +12,7 @@ use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion, Settings
 use kms_core::op::{Ctx, KeyRef, crypt, datakey};
 use kms_core::params::Params;
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, DuePlace, Held, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{Action, Change, KmsError};
 use kms_engine::os_rng::OsRng;
 
@@ -48,7 +48,7 @@ impl View for OneKey {
         Ok(places.filter(|place| after.is_none_or(|after| *place > after)).take(limit).collect())
     }
 
-    fn due(&self, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
+    fn due(&self, _: Due, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
         Ok(Vec::new())
     }
 
@@ -63,6 +63,10 @@ impl View for OneKey {
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {
         Ok(AccountStatus::Enabled)
+    }
+
+    fn import_keys(&self) -> Option<&dyn ImportKeys> {
+        None
     }
 }
 

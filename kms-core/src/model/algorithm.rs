@@ -26,6 +26,52 @@ texts! {
         /// SM2 public-key encryption.
         Sm2Pke = "SM2PKE",
     }
+
+    /// How material that is to be imported is wrapped (contract, 8.2).
+    WrappingAlgorithm {
+        /// RSAES-PKCS1-v1_5.
+        RsaPkcs1 = "RSAES_PKCS1_V1_5",
+        /// RSAES-OAEP with SHA-1.
+        OaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSAES-OAEP with SHA-256.
+        OaepSha256 = "RSAES_OAEP_SHA_256",
+        /// SM2 public-key encryption.
+        Sm2Pke = "SM2PKE",
+    }
+}
+
+impl WrappingAlgorithm {
+    /// The spec of the keys that wrap like this.
+    #[must_use]
+    pub const fn spec(self) -> KeySpec {
+        match self {
+            Self::RsaPkcs1 | Self::OaepSha1 | Self::OaepSha256 => KeySpec::Rsa2048,
+            Self::Sm2Pke => KeySpec::EcSm2,
+        }
+    }
+
+    pub(crate) const fn scheme(self) -> EncryptionScheme {
+        match self {
+            Self::RsaPkcs1 => EncryptionScheme::RsaPkcs1,
+            Self::OaepSha1 => EncryptionScheme::OaepSha1,
+            Self::OaepSha256 => EncryptionScheme::OaepSha256,
+            Self::Sm2Pke => EncryptionScheme::Sm2,
+        }
+    }
+
+    /// The number by which import tokens name it.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::RsaPkcs1 => 0,
+            Self::OaepSha1 => 1,
+            Self::OaepSha256 => 2,
+            Self::Sm2Pke => 3,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|algorithm| algorithm.number() == number)
+    }
 }
 
 impl SigningAlgorithm {

@@ -4,8 +4,8 @@ use super::{Tags, texts};
 use crate::crypto::Cipher;
 use crate::crypto::asymmetric;
 use crate::id::{KeyId, KeyVersionId};
-use crate::state::KeyState;
-use crate::time::Timestamp;
+use crate::state::{Event, KeyState, Next};
+use crate::time::{Interval, Timestamp};
 
 texts! {
     /// The kind of a key's material (contract, chapter 4).
@@ -131,10 +131,25 @@ pub struct Key {
     pub versions: u32,
     /// When its newest version was made.
     pub last_rotation: Timestamp,
+    /// How long a version encrypts before the next takes its place; `None` while rotation is off.
+    pub rotation: Option<Interval>,
+    /// What was imported into it; `None` before the first import, and for a key whose material the engine draws.
+    pub imported: Option<Imported>,
     /// How many aliases stand for it.
     pub aliases: u32,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// The material of an EXTERNAL key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The keyed fingerprint of the first material. Only the same may be imported again, also after it was lost (OP-21).
+    pub fingerprint: [u8; 32],
+    /// Whether it is there: neither deleted nor expired.
+    pub present: bool,
+    /// When it expires. It stays here after that, until the expired material is destroyed.
+    pub expires: Option<Timestamp>,
 }
 
 impl Key {
@@ -148,5 +163,44 @@ impl Key {
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {
         self.delete_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether it has material; that of an EXTERNAL key may not be there.
+    #[must_use]
+    pub fn has_material(&self) -> bool {
+        match self.origin {
+            Origin::AliyunKms => true,
+            Origin::External => self.imported.is_some_and(|imported| imported.present),
+        }
+    }
+
+    /// When its imported material expires.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Timestamp> {
+        self.imported.filter(|imported| imported.present)?.expires
+    }
+
+    /// The key after its imported material was lost, by deletion or expiry: in [`KeyState::PendingImport`], unless it awaits
+    /// its own deletion.
+    #[must_use]
+    pub fn without_material(&self) -> Self {
+        let state = match Event::LoseMaterial.on(self.state) {
+            Next::State(state) => state,
+            Next::Gone | Next::Refused => self.state,
+        };
+        let imported = self.imported.map(|imported| Imported { present: false, ..imported });
+        Self { state, imported, ..self.clone() }
+    }
+
+    /// When the next version is due, while rotation is on.
+    #[must_use]
+    pub fn next_rotation(&self) -> Option<Timestamp> {
+        Some(self.last_rotation.plus(self.rotation?.seconds()))
+    }
+
+    /// Whether the next version is due at `now`. Rotation is suspended while the key is not Enabled (OP-28).
+    #[must_use]
+    pub fn rotation_is_due(&self, now: Timestamp) -> bool {
+        self.next_rotation().is_some_and(|at| at <= now) && self.state == KeyState::Enabled
     }
 }

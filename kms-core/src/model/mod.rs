@@ -8,9 +8,9 @@ mod tag;
 mod version;
 
 pub use account::{AccountStatus, Limits, Settings};
-pub use algorithm::{EncryptionAlgorithm, SigningAlgorithm};
+pub use algorithm::{EncryptionAlgorithm, SigningAlgorithm, WrappingAlgorithm};
 pub use alias::{Alias, AliasName};
-pub use key::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel};
+pub use key::{Imported, Key, KeySpec, KeyUsage, Origin, ProtectionLevel};
 pub use tag::{MAX_TAGS, Tag, Tags};
 pub use version::{KeyPair, KeyVersion, VersionRecord};
 

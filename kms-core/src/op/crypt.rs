@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::asymmetric::{Pair, VersionRef};
-use super::{Ctx, KeyRef, Operation, Outcome, Step};
+use super::{Ctx, KeyRef, Operation, Outcome, Step, rotation};
 use crate::context::EncryptionContext;
 use crate::crypto::blob::{self, Blob, MAX_PAYLOAD, PayloadKind};
 use crate::crypto::{DerivingKey, NONCE_LEN};
@@ -45,15 +45,16 @@ pub(super) struct Sealer<'a>(Held<'a, KeyVersion>);
 
 impl<'a> Sealer<'a> {
     pub(super) fn enter(key: &KeyRef<'_>, gate: Gate, ctx: &Ctx<'a>) -> Result<Self, KmsError> {
-        Self::of(&*ctx.enter(key, gate)?, ctx)
+        Self::of(ctx.enter(key, gate)?, gate, ctx)
     }
 
-    fn of(key: &Key, ctx: &Ctx<'a>) -> Result<Self, KmsError> {
+    fn of(key: Held<'a, Key>, gate: Gate, ctx: &Ctx<'a>) -> Result<Self, KmsError> {
         ctx.reach(Step::Kind);
         if key.spec.cipher().is_none() {
             return Err(ErrorCode::OperationRejected.into());
         }
-        Ok(Self(ctx.newest_version(key)?))
+        let key = rotation::up_to_date(key, gate, ctx)?;
+        Ok(Self(ctx.newest_version(&key)?))
     }
 
     pub(super) fn seal(
@@ -179,7 +180,7 @@ pub fn reencrypt(
     let destination = ctx.find(destination)?;
     ctx.pass(&source.key, Gate::ReEncryptSource)?;
     ctx.pass(&destination, Gate::ReEncryptDestination)?;
-    let sealer = Sealer::of(&destination, ctx)?;
+    let sealer = Sealer::of(destination, Gate::ReEncryptDestination, ctx)?;
     with_wiped_zeros(source.blob.payload_len().min(MAX_PAYLOAD), |payload| {
         let opened = source.open(source_context, payload)?;
         sealer.seal(opened.kind, payload, destination_context, out, ctx)?;
@@ -349,7 +350,7 @@ impl<'p> SourceKey<'p> {
         ctx.pass(source.key(), Gate::ReEncryptSource)?;
         ctx.pass(&destination, Gate::ReEncryptDestination)?;
         source.check_kind(Some(KeyUsage::EncryptDecrypt), ctx)?;
-        let sealer = Sealer::of(&destination, ctx)?;
+        let sealer = Sealer::of(destination, Gate::ReEncryptDestination, ctx)?;
         if !self.algorithm.fits(source.key().spec) {
             return Err(KmsError::invalid("SourceEncryptionAlgorithm"));
         }

@@ -1,48 +1,98 @@
-//! What time does by itself: keys whose DeleteDate has come are swept away.
+//! What time does by itself: keys whose DeleteDate has come are removed, material that has expired is destroyed, and keys whose
+//! rotation is due get their next version.
 
 use serde::Serialize;
 
-use super::{Ctx, Outcome};
+use super::{Ctx, Outcome, import, rotation};
 use crate::Change;
 use crate::error::KmsError;
 use crate::id::KeyId;
 use crate::model::Key;
 use crate::time::Timestamp;
-use crate::view::AliasScope;
+use crate::view::{AliasScope, Due};
 
-/// How many records one commit of the sweep removes at most, about: a key with very many goes in several commits.
+/// How many records one commit of the sweep writes at most, about: a key with very many goes in several commits.
 const BATCH: usize = 256;
 
-/// What one step of the sweep did.
+/// What was due and has been done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct SweepReport {
+pub struct DueReport {
     /// Keys removed, with their versions, aliases and tags.
     pub deleted_keys: u64,
-    /// Whether more is due.
+    /// EXTERNAL keys whose material has expired and was destroyed.
+    pub expired_materials: u64,
+    /// Keys that got their next version.
+    pub rotated_keys: u64,
+    /// Whether more may be due.
     #[serde(skip)]
     pub more: bool,
 }
 
-/// One step of the sweep: removes keys whose DeleteDate is `until` or earlier, material and all.
-///
-/// A key's aliases and versions are removed before it, so that a sweep that is interrupted goes on where it stopped.
+impl DueReport {
+    /// Adds what a further step has done.
+    pub fn add(&mut self, step: Self) {
+        self.deleted_keys += step.deleted_keys;
+        self.expired_materials += step.expired_materials;
+        self.rotated_keys += step.rotated_keys;
+        self.more = step.more;
+    }
+}
+
+/// One step of what is due, which is of one kind. Material is destroyed only if that was due at `destroyable` or earlier; `None`
+/// destroys none.
 ///
 /// # Errors
 /// The store's.
-pub fn sweep(until: Timestamp, ctx: &mut Ctx<'_>) -> Result<Outcome<SweepReport>, KmsError> {
-    let due = ctx.view.due(until.min(ctx.now), None, BATCH)?;
-    let (mut changes, mut report) = (Vec::new(), SweepReport::default());
-    for place in &due {
+pub fn step(destroyable: Option<Timestamp>, ctx: &mut Ctx<'_>) -> Result<Outcome<DueReport>, KmsError> {
+    let (mut changes, mut report) = (Vec::new(), DueReport::default());
+    if let Some(until) = destroyable {
+        let until = until.min(ctx.now);
+        delete(until, ctx, &mut changes, &mut report)?;
+        if changes.is_empty() {
+            expire(until, ctx, &mut changes, &mut report)?;
+        }
+    }
+    if changes.is_empty() {
+        rotate(ctx, &mut changes, &mut report)?;
+    }
+    report.more = !changes.is_empty();
+    Ok(Outcome { reply: report, changes })
+}
+
+/// Removes keys whose DeleteDate has come. A key's aliases and versions go before it, so that a sweep that is interrupted goes on
+/// where it stopped.
+fn delete(until: Timestamp, ctx: &Ctx<'_>, changes: &mut Vec<Change>, report: &mut DueReport) -> Result<(), KmsError> {
+    for place in ctx.view.due(Due::Deletion, until, None, BATCH)? {
         if changes.len() >= BATCH {
             break;
         }
         if let Some(key) = ctx.view.key(&place.id)? {
-            report.deleted_keys += u64::from(bury(&key, ctx, &mut changes)?);
+            report.deleted_keys += u64::from(bury(&key, ctx, changes)?);
         }
     }
-    report.more = !changes.is_empty();
-    Ok(Outcome { reply: report, changes })
+    Ok(())
+}
+
+/// Destroys material that has expired.
+fn expire(until: Timestamp, ctx: &Ctx<'_>, changes: &mut Vec<Change>, report: &mut DueReport) -> Result<(), KmsError> {
+    for place in ctx.view.due(Due::Expiry, until, None, BATCH / 2)? {
+        if let Some(key) = ctx.view.key(&place.id)? {
+            changes.extend(import::destroy(&key, ctx)?);
+            report.expired_materials += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Makes versions that are due, unless the plan is not to make any.
+fn rotate(ctx: &mut Ctx<'_>, changes: &mut Vec<Change>, report: &mut DueReport) -> Result<(), KmsError> {
+    for place in ctx.view.due(Due::Rotation, ctx.now, None, BATCH / 2)? {
+        let rotated = rotation::rotate(&place.id, ctx)?;
+        report.rotated_keys += u64::from(rotated.reply);
+        changes.extend(rotated.changes);
+    }
+    Ok(())
 }
 
 /// Removes what belongs to `key`, and then the key. `false` when some of it is left for the next step.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::page::{CHUNK, Page, PageReply};
-use super::{Ctx, KeyRef, Nothing, Operation, Outcome, Step};
+use super::{Ctx, KeyRef, Nothing, Operation, Outcome, Step, rotation};
 use crate::Change;
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
@@ -14,7 +14,7 @@ use crate::model::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Settings, Ta
 use crate::params::{Object, Params};
 use crate::state::KeyState;
 use crate::time::{Interval, Timestamp};
-use crate::view::DuePlace;
+use crate::view::{Due, DuePlace};
 
 /// CreateKey.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct CreateKeyRequest<'p> {
     usage: KeyUsage,
     origin: Origin,
     protection: ProtectionLevel,
+    rotation: Option<Interval>,
 }
 
 impl Operation for CreateKey {
@@ -36,10 +37,7 @@ impl Operation for CreateKey {
     type Reply = KeyReply;
 
     fn parse<'p>(params: &'p Params, _: &Settings) -> Result<CreateKeyRequest<'p>, KmsError> {
-        let rotates = params.flag("EnableAutomaticRotation")? == Some(true);
-        if rotates {
-            params.require("RotationInterval")?;
-        }
+        let rotation = rotation::parse(params)?;
         let description = params.description("Description")?;
         let spec = params.choice("KeySpec", KeySpec::parse)?.unwrap_or(KeySpec::Aes256);
         let usage = params.choice("KeyUsage", KeyUsage::parse)?.unwrap_or(spec.default_usage());
@@ -51,15 +49,10 @@ impl Operation for CreateKey {
             return Err(KmsError::invalid("Origin"));
         }
         let protection = params.choice("ProtectionLevel", ProtectionLevel::parse)?.unwrap_or(ProtectionLevel::Software);
-        if rotates {
-            if origin == Origin::External || spec.cipher().is_none() {
-                return Err(KmsError::invalid("EnableAutomaticRotation"));
-            }
-            params.choice("RotationInterval", rotation_interval)?;
-            // Rotation comes with a release of its own; a key that silently never rotated would be worse than none.
-            return Err(ErrorCode::UnsupportedOperation.into());
+        if rotation.is_some() && (origin == Origin::External || spec.cipher().is_none()) {
+            return Err(KmsError::invalid("EnableAutomaticRotation"));
         }
-        Ok(CreateKeyRequest { description, spec, usage, origin, protection })
+        Ok(CreateKeyRequest { description, spec, usage, origin, protection, rotation })
     }
 
     fn plan(request: CreateKeyRequest<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<KeyReply>, KmsError> {
@@ -96,6 +89,8 @@ impl Operation for CreateKey {
             primary: Some(version),
             versions: 1,
             last_rotation: ctx.now,
+            rotation: request.rotation,
+            imported: None,
             aliases: 0,
             tags: Tags::default(),
         };
@@ -103,11 +98,6 @@ impl Operation for CreateKey {
         let version = VersionRecord { id: version, key: id, number: 1, created: ctx.now, spec: request.spec, material };
         Ok(Outcome { reply, changes: vec![Change::PutKey(Box::new(key)), Change::PutVersion(Box::new(version))] })
     }
-}
-
-/// Reads a rotation interval of a key: 7 to 730 days.
-fn rotation_interval(text: &str) -> Option<Interval> {
-    Interval::parse(text).filter(|interval| (Interval::days(7)..=Interval::days(730)).contains(interval))
 }
 
 /// The answer of CreateKey and DescribeKey.
@@ -134,8 +124,12 @@ struct Metadata {
     primary_key_version: String,
     last_rotation_date: Timestamp,
     delete_date: String,
-    material_expire_time: &'static str,
+    material_expire_time: String,
     automatic_rotation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_interval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_rotation_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_protection: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,8 +155,14 @@ impl Metadata {
             },
             last_rotation_date: key.last_rotation,
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
-            material_expire_time: "",
-            automatic_rotation: "Disabled",
+            material_expire_time: key.expiry().map(|at| at.to_string()).unwrap_or_default(),
+            automatic_rotation: match (key.rotation, key.state) {
+                (None, _) => "Disabled",
+                (Some(_), KeyState::Enabled) => "Enabled",
+                (Some(_), _) => "Suspended",
+            },
+            rotation_interval: key.rotation.map(|interval| interval.to_string()),
+            next_rotation_date: key.next_rotation(),
             deletion_protection: None,
             deletion_protection_description: None,
         }
@@ -296,7 +296,7 @@ impl Operation for ListKeys {
 pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<HashSet<KeyId>, KmsError> {
     let (mut gone, mut after): (_, Option<DuePlace>) = (HashSet::new(), None);
     loop {
-        let due = ctx.view.due(ctx.now, after, CHUNK)?;
+        let due = ctx.view.due(Due::Deletion, ctx.now, after, CHUNK)?;
         let Some(last) = due.last() else { return Ok(gone) };
         after = Some(*last);
         gone.extend(due.iter().map(|place| place.id));
@@ -374,7 +374,7 @@ impl Filters {
             return Ok(true);
         }
         // A key that went away since its place was read is in no list.
-        let Some(key) = ctx.view.key(id)? else { return Ok(false) };
+        let Some(key) = ctx.live_key(id)? else { return Ok(false) };
         // Every key is the account's own until the service makes one for itself.
         Ok(holds(&self.states, key.state)
             && holds(&self.specs, key.spec)

@@ -1,7 +1,6 @@
 //! What a key's owner does to its state: enable, disable, protect, schedule its deletion and take that back.
 
-use super::{Ctx, KeyRef, Nothing, Operation, Outcome};
-use crate::Change;
+use super::{Ctx, KeyRef, Nothing, Operation, Outcome, rotation};
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::model::{Key, Settings};
@@ -17,10 +16,10 @@ fn after(key: &Key, event: Event) -> Result<Key, KmsError> {
     }
 }
 
-/// The outcome of an action that changes a key and says nothing: no change, nothing to write.
-fn put(before: &Key, key: Key) -> Outcome<Nothing> {
-    let changes = if *before == key { Vec::new() } else { vec![Change::PutKey(Box::new(key))] };
-    Outcome { reply: Nothing {}, changes }
+/// The outcome of an action that changes a key and says nothing. A key that comes back to Enabled after its next version was
+/// due gets it at once (OP-28).
+fn put(before: &Key, key: Key, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+    Ok(Outcome { reply: Nothing {}, changes: rotation::put(before, key, ctx)? })
 }
 
 /// EnableKey.
@@ -38,7 +37,7 @@ impl Operation for EnableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::EnableKey)?;
-        Ok(put(&key, after(&key, Event::Enable)?))
+        put(&key, after(&key, Event::Enable)?, ctx)
     }
 }
 
@@ -57,7 +56,7 @@ impl Operation for DisableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::DisableKey)?;
-        Ok(put(&key, after(&key, Event::Disable)?))
+        put(&key, after(&key, Event::Disable)?, ctx)
     }
 }
 
@@ -87,7 +86,7 @@ impl Operation for ScheduleKeyDeletion {
             ctx.pass(&key, Gate::ScheduleKeyDeletionProtected)?;
         }
         let delete_at = Some(ctx.now.plus(days * Self::DAY));
-        Ok(put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }))
+        put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }, ctx)
     }
 }
 
@@ -106,15 +105,9 @@ impl Operation for CancelKeyDeletion {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::CancelKeyDeletion)?;
-        let event = if has_material(&key, ctx)? { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
-        Ok(put(&key, Key { delete_at: None, ..after(&key, event)? }))
+        let event = if key.has_material() { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
+        put(&key, Key { delete_at: None, ..after(&key, event)? }, ctx)
     }
-}
-
-/// Whether the key's newest version has its material; that of an EXTERNAL key may be missing.
-fn has_material(key: &Key, ctx: &Ctx<'_>) -> Result<bool, KmsError> {
-    let version = ctx.newest_version(key)?;
-    Ok(version.cipher.is_some() || version.pair.is_some())
 }
 
 /// SetDeletionProtection.
@@ -153,6 +146,6 @@ impl Operation for SetDeletionProtection {
 
     fn plan(request: Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request.key, Gate::SetDeletionProtection)?;
-        Ok(put(&key, Key { deletion_protection: request.protection.map(str::to_owned), ..(*key).clone() }))
+        put(&key, Key { deletion_protection: request.protection.map(str::to_owned), ..(*key).clone() }, ctx)
     }
 }

@@ -5,6 +5,7 @@
 //! before it has changes, so that a rejected call cannot leave a trace.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use crate::Change;
 use crate::crypto::asymmetric::PrivateKey;
@@ -24,10 +25,12 @@ pub mod crypt;
 pub mod datakey;
 pub mod due;
 pub mod export;
+pub mod import;
 pub mod key;
 pub mod life;
 pub mod page;
 mod render;
+pub mod rotation;
 pub mod service;
 pub mod tag;
 pub mod version;
@@ -44,8 +47,27 @@ pub struct Ctx<'a> {
     pub view: &'a dyn View,
     /// Account, region and limits.
     pub settings: &'a Settings,
+    rotation: Rotation<'a>,
     order: Order,
     drawn: Drawn,
+}
+
+/// Who makes the next version of a key when it is due.
+#[derive(Clone, Copy)]
+pub enum Rotation<'a> {
+    /// The plan, together with what else it writes.
+    Planned,
+    /// Somebody beside the plan, which only uses keys and writes nothing itself.
+    Beside(&'a dyn Rotate),
+    /// Nobody for the time being: the clock is not to be believed.
+    Suspended,
+}
+
+/// Makes the next version of a key.
+pub trait Rotate {
+    /// Makes it if it is due, and returns when it is on disk or could not be made. Then the calls that wait for it go on with
+    /// the version that is there.
+    fn rotate(&self, key: &KeyId);
 }
 
 /// Key material that a call has drawn. When it is planned again because something it had read has changed, it goes on with
@@ -129,7 +151,14 @@ struct Order(Cell<Step>);
 impl<'a> Ctx<'a> {
     /// The circumstances of one call.
     pub fn new(now: Timestamp, rng: &'a mut dyn Rng, view: &'a dyn View, settings: &'a Settings) -> Self {
-        Self { now, rng, view, settings, order: Order(Cell::new(Step::Required)), drawn: Drawn::default() }
+        let order = Order(Cell::new(Step::Required));
+        Self { now, rng, view, settings, rotation: Rotation::Planned, order, drawn: Drawn::default() }
+    }
+
+    /// The same circumstances, with somebody else to make the versions that are due.
+    #[must_use]
+    pub fn rotating(self, rotation: Rotation<'a>) -> Self {
+        Self { rotation, ..self }
     }
 
     /// The circumstances of a call that is planned again, with what it has drawn before.
@@ -195,9 +224,17 @@ impl<'a> Ctx<'a> {
         gate.check(key.state)
     }
 
-    /// The key with this id, unless its DeleteDate has come: then it is gone, swept away or not (OP-26).
+    /// The key with this id as it stands now, whatever the sweep has done of what is due: gone if its DeleteDate has come
+    /// (OP-26), and without material that has expired.
     fn live_key(&self, id: &KeyId) -> Result<Option<Held<'a, Key>>, KmsError> {
-        Ok(self.view.key(id)?.filter_live(self.now))
+        let Some(key) = self.view.key(id)? else { return Ok(None) };
+        if key.is_gone(self.now) {
+            return Ok(None);
+        }
+        if key.expiry().is_some_and(|at| at <= self.now) {
+            return Ok(Some(Held::Shared(Arc::new(key.without_material()))));
+        }
+        Ok(Some(key))
     }
 
     /// Finds an alias. That of a key that is gone is gone too.
@@ -232,16 +269,6 @@ impl<'a> Ctx<'a> {
 impl std::fmt::Debug for Ctx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ctx").field("now", &self.now).field("order", &self.order).finish_non_exhaustive()
-    }
-}
-
-trait FilterLive: Sized {
-    fn filter_live(self, now: Timestamp) -> Self;
-}
-
-impl FilterLive for Option<Held<'_, Key>> {
-    fn filter_live(self, now: Timestamp) -> Self {
-        self.filter(|key| !key.is_gone(now))
     }
 }
 
@@ -288,12 +315,10 @@ pub struct Nothing {}
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::model::{AccountStatus, VersionRecord};
     use crate::rng::EntropyError;
-    use crate::view::{AliasScope, DuePlace, KeyPlace, Totals};
+    use crate::view::{AliasScope, Due, DuePlace, ImportKeys, KeyPlace, Totals};
 
     /// A store in which nothing is.
     struct Nobody;
@@ -319,7 +344,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn due(&self, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
+        fn due(&self, _: Due, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
             Ok(Vec::new())
         }
 
@@ -333,6 +358,10 @@ mod tests {
 
         fn account_status(&self) -> Result<AccountStatus, KmsError> {
             Ok(AccountStatus::Enabled)
+        }
+
+        fn import_keys(&self) -> Option<&dyn ImportKeys> {
+            None
         }
     }
 

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::key::gone_keys;
 use super::page::{Page, PageReply};
+use super::rotation::next_version;
 use super::{Ctx, KeyRef, Operation, Outcome, Step};
 use crate::Change;
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{Key, KeyVersion, Settings, VersionRecord};
+use crate::model::{KeyVersion, Settings};
 use crate::params::Params;
 use crate::time::Timestamp;
 
@@ -82,16 +83,8 @@ impl Operation for CreateKeyVersion {
             return Err(ErrorCode::LimitExceeded.into());
         }
         ctx.reach(Step::Operation);
-        let version = VersionRecord {
-            id: KeyVersionId::random(ctx.rng)?,
-            key: key.id,
-            number: key.versions + 1,
-            created: ctx.now,
-            spec: key.spec,
-            material: Some(ctx.draw(key.spec)?),
-        };
+        let (key, version) = next_version(&key, ctx)?;
         let shown = ShownVersion { key_id: key.id, key_version_id: version.id, creation_date: version.created };
-        let key = Key { primary: Some(version.id), versions: version.number, last_rotation: ctx.now, ..(*key).clone() };
         let changes = vec![Change::PutKey(Box::new(key)), Change::PutVersion(Box::new(version))];
         Ok(Outcome { reply: VersionReply { key_version: shown }, changes })
     }
