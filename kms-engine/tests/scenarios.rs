@@ -4,6 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use kms_core::crypto::asymmetric::{EncryptionScheme, Kind, PublicKey};
+use kms_engine::os_rng::OsRng;
 use kms_engine::{Config, Engine};
 use serde_json::{Map, Value};
 
@@ -51,6 +55,14 @@ fn run_file(name: &str, text: &str, failures: &mut Vec<String>) -> usize {
         let section = section.as_mut().unwrap_or_else(|| panic!("{name}:{number}: a step before any section"));
         if let Some(seconds) = line.strip_prefix("+ ") {
             section.engine.advance_clock(seconds.parse().unwrap()).unwrap();
+            continue;
+        }
+        if let Some(expected) = line.strip_prefix("* ") {
+            steps += 1;
+            let report: Value = serde_json::from_str(&section.engine.run_due().unwrap()).unwrap();
+            if report != serde_json::from_str::<Value>(expected).unwrap() {
+                failures.push(format!("{name}:{number}: {line}\n    got {report}"));
+            }
             continue;
         }
         let mut request = line.to_owned();
@@ -151,7 +163,15 @@ fn capture(template: &Value, actual: &Value, captured: &mut Captured) -> Result<
     Ok(())
 }
 
-/// Replaces `$name`, `$$`, `%repeat(x,n)` and `%%` in a text.
+/// Encrypts with RSAES-OAEP-SHA-256 under a SubjectPublicKeyInfo in Base64.
+fn wrap(public_key: &str, bytes: &[u8]) -> String {
+    let key = PublicKey::parse(Kind::Rsa2048, &BASE64.decode(public_key).unwrap()).unwrap();
+    let mut wrapped = vec![0; key.ciphertext_len(bytes.len())];
+    key.encrypt(EncryptionScheme::OaepSha256, bytes, &mut OsRng, &mut wrapped).unwrap();
+    BASE64.encode(wrapped)
+}
+
+/// Replaces `$name`, `$$`, `%repeat(x,n)`, `%wrap(name,hex)` and `%%` in a text.
 fn replace(text: &str, captured: &Captured, is_json: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -173,10 +193,14 @@ fn replace(text: &str, captured: &Captured, is_json: bool) -> String {
             });
             rest = &tail[name.len()..];
         } else {
-            let inner = tail.strip_prefix("repeat(").expect("% begins %% or %repeat(x,n)");
-            let (inner, after) = inner.split_once(')').unwrap();
-            let (unit, count) = inner.rsplit_once(',').unwrap();
-            out.push_str(&unit.repeat(count.trim().parse().unwrap()));
+            let (function, arguments) = tail.split_once('(').expect("% begins %% or a function");
+            let (arguments, after) = arguments.split_once(')').unwrap();
+            let (first, second) = arguments.rsplit_once(',').unwrap();
+            out.push_str(&match function {
+                "repeat" => first.repeat(second.trim().parse().unwrap()),
+                "wrap" => wrap(&captured[first], &hex::decode(second).unwrap()),
+                other => panic!("no function {other}"),
+            });
             rest = after;
         }
     }
