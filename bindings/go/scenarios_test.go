@@ -1,6 +1,12 @@
 package kms_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,11 +59,13 @@ type scenario struct {
 var (
 	openForm    = regexp.MustCompile(`^@ (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (\d+)(?: (\{.*\}))?$`)
 	advanceForm = regexp.MustCompile(`^\+ (\d+)$`)
+	dueForm     = regexp.MustCompile(`^\* (\{.*\})$`)
 	callForm    = regexp.MustCompile(`(?s)^([A-Za-z]+) (?:(\s*\{.*)|!(?: (.*))?)$`)
 	errorForm   = regexp.MustCompile(`^error (\S+) (\d+)(?: (\S+))?$`)
 	captureForm = regexp.MustCompile(`^<([a-z][a-z0-9_]*|\*)>$`)
-	replaceForm = regexp.MustCompile(`\$\$|%%|\$[a-z][a-z0-9_]*|%repeat\([^,)"\\]+,\d+\)|[$%]`)
-	uuidForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	replaceForm = regexp.MustCompile(`\$\$|%%|\$[a-z][a-z0-9_]*|%repeat\([^,)"\\]+,\d+\)` +
+		`|%wrap\([a-z][a-z0-9_]*,(?:[0-9a-f]{2})*\)|[$%]`)
+	uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 )
 
 // stop reports a mistake in the file, or a failure that leaves nothing to run.
@@ -96,6 +104,8 @@ func (s *scenario) all() {
 			s.stop("nothing is called before the first @")
 		case line[0] == '+':
 			s.advance(line)
+		case line[0] == '*':
+			s.runDue(line)
 		default:
 			first := at
 			for ; at < len(lines) && lines[at] != "----"; at++ {
@@ -166,9 +176,32 @@ func (s *scenario) advance(item string) {
 	}
 }
 
-// replace puts in captured texts and repetitions. It is false when a name is missing because a step failed before.
+func (s *scenario) runDue(item string) {
+	parts := dueForm.FindStringSubmatch(item)
+	var expected, actual map[string]any
+	if parts == nil || json.Unmarshal([]byte(parts[1]), &expected) != nil {
+		s.stop("what is due is done with `* {json}`")
+	}
+	s.steps++
+	report, err := s.engine.RunDue()
+	if err != nil {
+		s.fail("%v", err)
+	} else if json.Unmarshal(report, &actual) != nil || !reflect.DeepEqual(expected, actual) {
+		s.fail("the report differs\n    expected %s\n    got      %s", parts[1], report)
+	}
+}
+
+// replace makes the replacements. It is false when a name is missing because a step failed before.
 func (s *scenario) replace(text string) (string, bool) {
 	complete := true
+	captured := func(name string) string {
+		value, ok := s.captured[name]
+		if !ok && !s.hasFailed {
+			s.stop("%s was not captured in this section", name)
+		}
+		complete = complete && ok
+		return value
+	}
 	out := replaceForm.ReplaceAllStringFunc(text, func(found string) string {
 		switch {
 		case found == "$" || found == "%":
@@ -176,28 +209,55 @@ func (s *scenario) replace(text string) (string, bool) {
 		case found == "$$" || found == "%%":
 			return found[:1]
 		case found[0] == '$':
-			value, ok := s.captured[found[1:]]
-			if !ok && !s.hasFailed {
-				s.stop("%s was not captured in this section", found)
-			}
-			complete = complete && ok
 			var quoted strings.Builder
 			encoder := json.NewEncoder(&quoted)
 			encoder.SetEscapeHTML(false)
-			if err := encoder.Encode(value); err != nil {
+			if err := encoder.Encode(captured(found[1:])); err != nil {
 				s.stop("%v", err)
 			}
 			return quoted.String()[1 : quoted.Len()-2] // without the quotes and the line end
 		}
-		arguments := strings.TrimSuffix(strings.TrimPrefix(found, "%repeat("), ")")
-		comma := strings.LastIndexByte(arguments, ',')
-		count, err := strconv.Atoi(arguments[comma+1:])
+		open, comma := strings.IndexByte(found, '('), strings.LastIndexByte(found, ',')
+		first, second := found[open+1:comma], found[comma+1:len(found)-1]
+		if found[:open] == "%wrap" {
+			publicKey := captured(first)
+			if !complete {
+				return ""
+			}
+			return s.wrap(publicKey, second)
+		}
+		count, err := strconv.Atoi(second)
 		if err != nil {
 			s.stop("%v", err)
 		}
-		return strings.Repeat(arguments[:comma], count)
+		return strings.Repeat(first, count)
 	})
 	return out, complete
+}
+
+// wrap encrypts bytes, given as hex, with RSAES-OAEP-SHA-256 under a SubjectPublicKeyInfo in Base64.
+func (s *scenario) wrap(publicKey, bytes string) string {
+	plain, err := hex.DecodeString(bytes)
+	if err != nil {
+		s.stop("%v", err)
+	}
+	der, err := base64.StdEncoding.DecodeString(publicKey)
+	if err != nil {
+		s.stop("%v", err)
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		s.stop("%v", err)
+	}
+	rsaKey, ok := key.(*rsa.PublicKey)
+	if !ok {
+		s.stop("material is wrapped under an RSA key, not a %T", key)
+	}
+	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, rsaKey, plain, nil)
+	if err != nil {
+		s.stop("%v", err)
+	}
+	return base64.StdEncoding.EncodeToString(wrapped)
 }
 
 func (s *scenario) step(item, answer string) {

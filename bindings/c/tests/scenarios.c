@@ -18,6 +18,9 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #include "kms.h"
 
@@ -92,67 +95,153 @@ static bool is_capture(const char *pattern, struct text *name) {
     return true;
 }
 
-/* Puts in captured texts and repetitions.  False when a name is unknown; that is a mistake unless a step failed before. */
+/* The text captured under the name of `len` characters, as a JSON string.  NULL when there is none; that is a mistake unless a
+ * step failed before. */
+static json_t *captured(const struct section *section, const char *name, size_t len, size_t line) {
+    char copy[64];
+    if (len >= sizeof copy) {
+        stop(line, "a name of %zu characters", len);
+    }
+    memcpy(copy, name, len);
+    copy[len] = '\0';
+    json_t *value = json_object_get(section->captured, copy);
+    if (value == NULL && !section->has_failed) {
+        stop(line, "%s was not captured in this section", copy);
+    }
+    return value;
+}
+
+/* How long the name is that a text begins with. */
+static size_t leading_name(const char *text) {
+    size_t len = 0;
+    while (is_name_char(text[len])) {
+        len++;
+    }
+    return islower((unsigned char)text[0]) ? len : 0;
+}
+
+/* `name`, behind the $ at `*in`, which goes behind it.  False as for replace. */
+static bool append_captured(const struct section *section, const char **in, size_t line, struct text *out) {
+    size_t len = leading_name(*in);
+    if (len == 0) {
+        stop(line, "a lone $");
+    }
+    json_t *value = captured(section, *in, len, line);
+    if (value == NULL) {
+        return false;
+    }
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY);
+    if (quoted == NULL) {
+        stop(line, "no memory");
+    }
+    append(out, quoted + 1, strlen(quoted) - 2);
+    free(quoted);
+    *in += len;
+    return true;
+}
+
+/* `x,n)` of %repeat, at `*in`, which goes behind it. */
+static void append_repeated(const char **in, size_t line, struct text *out) {
+    const char *what = *in;
+    size_t what_len = strcspn(what, ",)\"\\");
+    const char *number = what + what_len + 1;
+    size_t digits = what[what_len] == ',' ? strspn(number, "0123456789") : 0;
+    if (what_len == 0 || digits == 0 || digits > 7 || number[digits] != ')') {
+        stop(line, "a malformed %%repeat(text,count)");
+    }
+    for (unsigned long left = strtoul(number, NULL, 10); left > 0; left--) {
+        append(out, what, what_len);
+    }
+    *in = number + digits + 1;
+}
+
+/* Encrypts with RSAES-OAEP-SHA-256 under a SubjectPublicKeyInfo in Base64; the ciphertext goes out in Base64. */
+static void append_encrypted(const char *public_key, const unsigned char *bytes, size_t len, size_t line, struct text *out) {
+    size_t chars = strlen(public_key);
+    unsigned char *der = malloc(chars + 1);
+    if (der == NULL) {
+        stop(line, "no memory");
+    }
+    const unsigned char *at = der;
+    int der_len = EVP_DecodeBlock(der, (const unsigned char *)public_key, (int)chars);
+    EVP_PKEY *key = der_len < 0 ? NULL : d2i_PUBKEY(NULL, &at, der_len);
+    EVP_PKEY_CTX *encryption = key == NULL ? NULL : EVP_PKEY_CTX_new(key, NULL);
+    unsigned char encrypted[512];
+    char text[sizeof encrypted / 3 * 4 + 5];
+    size_t encrypted_len = sizeof encrypted;
+    if (encryption == NULL || EVP_PKEY_encrypt_init(encryption) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(encryption, RSA_PKCS1_OAEP_PADDING) != 1 ||
+        EVP_PKEY_CTX_set_rsa_oaep_md(encryption, EVP_sha256()) != 1 ||
+        EVP_PKEY_CTX_set_rsa_mgf1_md(encryption, EVP_sha256()) != 1 ||
+        EVP_PKEY_encrypt(encryption, encrypted, &encrypted_len, bytes, len) != 1) {
+        stop(line, "nothing can be wrapped under %s", public_key);
+    }
+    EVP_EncodeBlock((unsigned char *)text, encrypted, (int)encrypted_len);
+    append_string(out, text);
+    EVP_PKEY_CTX_free(encryption);
+    EVP_PKEY_free(key);
+    free(der);
+}
+
+/* `name,hex)` of %wrap, at `*in`, which goes behind it.  False as for replace. */
+static bool append_wrapped(const struct section *section, const char **in, size_t line, struct text *out) {
+    const char *name = *in;
+    size_t len = leading_name(name);
+    const char *hex = name + len + 1;
+    size_t digits = name[len] == ',' ? strspn(hex, "0123456789abcdef") : 0;
+    unsigned char bytes[128];
+    if (len == 0 || digits % 2 != 0 || digits > 2 * sizeof bytes || hex[digits] != ')') {
+        stop(line, "a malformed %%wrap(name,hex)");
+    }
+    for (size_t i = 0; i < digits; i += 2) {
+        const char byte[] = {hex[i], hex[i + 1], '\0'};
+        bytes[i / 2] = (unsigned char)strtoul(byte, NULL, 16);
+    }
+    json_t *public_key = captured(section, name, len, line);
+    if (public_key == NULL) {
+        return false;
+    }
+    append_encrypted(json_string_value(public_key), bytes, digits / 2, line, out);
+    *in = hex + digits + 1;
+    return true;
+}
+
+/* Moves `*in` behind `word` if that is what it begins with. */
+static bool skip(const char **in, const char *word) {
+    size_t len = strlen(word);
+    bool begins = strncmp(*in, word, len) == 0;
+    *in += begins ? len : 0;
+    return begins;
+}
+
+/* Makes the replacements.  False when a name is unknown because a step failed before. */
 static bool replace(const struct section *section, const char *in, size_t line, struct text *out) {
     out->len = 0;
     append(out, "", 0);
-    while (*in != '\0') {
+    for (;;) {
         size_t plain = strcspn(in, "$%");
         append(out, in, plain);
         in += plain;
         if (in[0] == '\0') {
-            break;
+            return true;
         }
         if (in[0] == in[1]) {
             append(out, in, 1);
             in += 2;
-        } else if (in[0] == '$') {
-            size_t len = 0;
-            while (is_name_char(in[1 + len])) {
-                len++;
-            }
-            if (len == 0 || !islower((unsigned char)in[1])) {
-                stop(line, "a lone $");
-            }
-            char name[64];
-            if (len >= sizeof name) {
-                stop(line, "a name of %zu characters", len);
-            }
-            memcpy(name, in + 1, len);
-            name[len] = '\0';
-            json_t *value = json_object_get(section->captured, name);
-            if (value == NULL) {
-                if (!section->has_failed) {
-                    stop(line, "$%s was not captured in this section", name);
-                }
+        } else if (skip(&in, "$")) {
+            if (!append_captured(section, &in, line, out)) {
                 return false;
             }
-            char *quoted = json_dumps(value, JSON_ENCODE_ANY);
-            if (quoted == NULL) {
-                stop(line, "no memory");
+        } else if (skip(&in, "%repeat(")) {
+            append_repeated(&in, line, out);
+        } else if (skip(&in, "%wrap(")) {
+            if (!append_wrapped(section, &in, line, out)) {
+                return false;
             }
-            append(out, quoted + 1, strlen(quoted) - 2);
-            free(quoted);
-            in += 1 + len;
         } else {
-            static const char repeat[] = "%repeat(";
-            const char *what = in + sizeof repeat - 1;
-            if (strncmp(in, repeat, sizeof repeat - 1) != 0) {
-                stop(line, "a lone %%");
-            }
-            size_t what_len = strcspn(what, ",)\"\\");
-            const char *number = what + what_len + 1;
-            size_t digits = what[what_len] == ',' ? strspn(number, "0123456789") : 0;
-            if (what_len == 0 || digits == 0 || digits > 7 || number[digits] != ')') {
-                stop(line, "a malformed %%repeat(text,count)");
-            }
-            for (unsigned long left = strtoul(number, NULL, 10); left > 0; left--) {
-                append(out, what, what_len);
-            }
-            in = number + digits + 1;
+            stop(line, "a lone %%");
         }
     }
-    return true;
 }
 
 static bool is_wildcard(json_t *value) {
@@ -451,6 +540,30 @@ static void advance(struct section *section, size_t line, const char *item) {
     }
 }
 
+/* `* {json}` */
+static void run_due(struct section *section, size_t line, const char *item) {
+    json_error_t where;
+    json_t *expected = item[1] == ' ' && item[2] == '{' ? json_loads(item + 2, JSON_REJECT_DUPLICATES, &where) : NULL;
+    if (expected == NULL) {
+        stop(line, "what is due is done with `* {json}`");
+    }
+    char *report = NULL;
+    kms_error *error = NULL;
+    steps++;
+    if (kms_run_due(section->engine, &report, &error) != KMS_OK) {
+        fail(section, line, "kms_run_due: %s: %s", kms_error_code(error), kms_error_message(error));
+    } else {
+        json_t *actual = json_loads(report, JSON_REJECT_DUPLICATES, &where);
+        if (!json_equal(expected, actual)) {
+            fail(section, line, "the report differs\n    expected %s\n    got      %s", item + 2, report);
+        }
+        json_decref(actual);
+    }
+    kms_error_free(error);
+    kms_string_free(report);
+    json_decref(expected);
+}
+
 /* Reads the next line without its line end.  False at the end of the file. */
 static bool next_line(FILE *file, char **buffer, size_t *cap, size_t *line) {
     ssize_t len = getline(buffer, cap, file);
@@ -492,6 +605,10 @@ static void run_file(const char *path) {
         }
         if (buffer[0] == '+') {
             advance(&section, line, buffer);
+            continue;
+        }
+        if (buffer[0] == '*') {
+            run_due(&section, line, buffer);
             continue;
         }
         if (!isalpha((unsigned char)buffer[0])) {

@@ -6,6 +6,7 @@ file that breaks the grammar ends the run.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 import kms
 
@@ -20,15 +23,32 @@ DIRECTORY = Path(os.environ.get("KMS_SCENARIOS", Path(__file__).resolve().parent
 
 OPEN = re.compile(r"@ (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (\d+)(?: (\{.*\}))?", re.ASCII)
 ADVANCE = re.compile(r"\+ (\d+)", re.ASCII)
+DUE = re.compile(r"\* (\{.*\})")
 CALL = re.compile(r"([A-Za-z]+) (?:(\s*\{.*)|!(?: (.*))?)", re.ASCII | re.DOTALL)
 ERROR = re.compile(r"error (\S+) (\d+)(?: (\S+))?", re.ASCII)
 CAPTURE = re.compile(r"<([a-z][a-z0-9_]*|\*)>", re.ASCII)
-REPLACE = re.compile(r"\$\$|%%|\$[a-z][a-z0-9_]*|%repeat\(([^,)\"\\]+),(\d+)\)|[$%]", re.ASCII)
+REPLACE = re.compile(
+    r"\$\$|%%"
+    r"|\$(?P<name>[a-z][a-z0-9_]*)"
+    r"|%repeat\((?P<text>[^,)\"\\]+),(?P<count>\d+)\)"
+    r"|%wrap\((?P<key>[a-z][a-z0-9_]*),(?P<bytes>(?:[0-9a-f]{2})*)\)"
+    r"|[$%]",
+    re.ASCII,
+)
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
 class MissingCaptureError(Exception):
     """A name that a failed step should have captured."""
+
+
+def wrap(public_key: str, material: bytes) -> str:
+    """Encrypt with RSAES-OAEP-SHA-256 under a SubjectPublicKeyInfo in Base64."""
+    key = serialization.load_der_public_key(base64.b64decode(public_key, validate=True))
+    assert isinstance(key, rsa.RSAPublicKey)
+    sha256 = hashes.SHA256()
+    wrapped = key.encrypt(material, padding.OAEP(padding.MGF1(sha256), sha256, label=None))
+    return base64.b64encode(wrapped).decode()
 
 
 class Scenario:
@@ -65,6 +85,8 @@ class Scenario:
                     self.stop("nothing is called before the first @")
                 elif line.startswith("+"):
                     self.advance(self.engine, line)
+                elif line.startswith("*"):
+                    self.run_due(self.engine, line)
                 else:
                     end = next((i for i in range(at - 1, len(lines)) if lines[i] in ("----", "")), len(lines))
                     if end == len(lines) or lines[end] == "":
@@ -99,22 +121,48 @@ class Scenario:
         else:
             self.stop("the clock is moved with `+ seconds`")
 
+    def run_due(self, engine: kms.Engine, item: str) -> None:
+        """Do what is due."""
+        match = DUE.fullmatch(item)
+        if not match:
+            self.stop("what is due is done with `* {json}`")
+            return
+        self.steps += 1
+        try:
+            report = engine.run_due()
+        except kms.KmsError as error:
+            self.fail(f"run_due: {error}")
+        else:
+            if report != json.loads(match[1]):
+                self.fail(f"the report differs\n    expected {match[1]}\n    got      {json.dumps(report)}")
+
+    def fail(self, problem: str) -> None:
+        """Remember that the engine did not do what is expected."""
+        self.failures.append(f"{self.path.name}:{self.line}: {problem}")
+        self.has_failed = True
+
+    def known(self, name: str) -> str:
+        """Return the text that was captured under a name."""
+        if name not in self.captured:
+            if not self.has_failed:
+                self.stop(f"{name} was not captured in this section")
+            raise MissingCaptureError(name)
+        return self.captured[name]
+
     def replace(self, text: str) -> str:
-        """Put in captured texts and repetitions."""
+        """Make the replacements."""
 
         def one(match: re.Match[str]) -> str:
             found = match[0]
-            if match[1]:
-                return match[1] * int(match[2])
-            if found in ("$$", "%%"):
-                return found[0]
+            if match["name"]:
+                return json.dumps(self.known(match["name"]), ensure_ascii=False)[1:-1]
+            if match["text"]:
+                return match["text"] * int(match["count"])
+            if match["key"]:
+                return wrap(self.known(match["key"]), bytes.fromhex(match["bytes"]))
             if len(found) == 1:
                 self.stop(f"a lone {found}")
-            if found[1:] not in self.captured:
-                if not self.has_failed:
-                    self.stop(f"{found} was not captured in this section")
-                raise MissingCaptureError(found)
-            return json.dumps(self.captured[found[1:]], ensure_ascii=False)[1:-1]
+            return found[0]
 
         return REPLACE.sub(one, text)
 
@@ -141,8 +189,7 @@ class Scenario:
         except MissingCaptureError:
             problem = "not run or not compared: a step before it failed"
         if problem:
-            self.failures.append(f"{self.path.name}:{self.line}: {problem}")
-            self.has_failed = True
+            self.fail(problem)
 
     @staticmethod
     def compare_error(expected: re.Match[str] | None, error: kms.KmsError) -> str | None:
