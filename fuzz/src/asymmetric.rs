@@ -3,7 +3,7 @@
 //!
 //! Both providers accept and refuse the same public keys, private keys, signatures and ciphertexts, whatever these are; what
 //! one signs or encrypts the other verifies or decrypts; an altered signature is good only if it is the same two numbers
-//! again; a refused ciphertext leaves the output alone.
+//! again; a refused ciphertext leaves the output alone, and unwraps to random bytes.
 
 use std::sync::OnceLock;
 
@@ -84,10 +84,10 @@ struct Pair {
 fn pair(kind: Kind, purpose: Purpose) -> &'static Pair {
     static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
     let all = PAIRS.get_or_init(|| {
-        let both = Kind::ALL.into_iter().flat_map(|kind| [(kind, Purpose::Sign), (kind, Purpose::Decrypt)]);
-        both.map(|(kind, purpose)| Pair { native: private(kind, purpose), portable: private(kind, purpose) }).collect()
+        let each = Kind::ALL.into_iter().flat_map(|kind| PURPOSES.map(|purpose| (kind, purpose)));
+        each.map(|(kind, purpose)| Pair { native: private(kind, purpose), portable: private(kind, purpose) }).collect()
     });
-    &all[2 * kind as usize + usize::from(purpose == Purpose::Decrypt)]
+    &all[PURPOSES.len() * kind as usize + purpose as usize]
 }
 
 fn pick<T: Copy>(of: &[T], number: u8) -> T {
@@ -96,8 +96,10 @@ fn pick<T: Copy>(of: &[T], number: u8) -> T {
 
 const SIGNATURES: [SignatureScheme; 4] =
     [SignatureScheme::RsaPss, SignatureScheme::RsaPkcs1, SignatureScheme::Ecdsa, SignatureScheme::Sm2];
-const ENCRYPTIONS: [EncryptionScheme; 3] =
-    [EncryptionScheme::OaepSha256, EncryptionScheme::OaepSha1, EncryptionScheme::Sm2];
+const ENCRYPTIONS: [EncryptionScheme; 4] =
+    [EncryptionScheme::OaepSha256, EncryptionScheme::OaepSha1, EncryptionScheme::Sm2, EncryptionScheme::RsaPkcs1];
+/// In declaration order.
+const PURPOSES: [Purpose; 3] = [Purpose::Sign, Purpose::Decrypt, Purpose::Unwrap];
 
 /// Runs the target on one input.
 pub fn run(data: &[u8]) {
@@ -159,12 +161,18 @@ fn signed(kind: Kind, scheme: SignatureScheme, digest: &[u8; 32], by_native: boo
 
 /// What both make of a ciphertext.
 fn decrypt(kind: Kind, scheme: EncryptionScheme, ciphertext: &[u8]) -> Result<Vec<u8>, Refused> {
-    let Pair { native, portable } = pair(kind, Purpose::Decrypt);
+    let purpose = if scheme == EncryptionScheme::RsaPkcs1 { Purpose::Unwrap } else { Purpose::Decrypt };
+    let Pair { native, portable } = pair(kind, purpose);
     let (mut out, mut other) = (vec![UNTOUCHED; ciphertext.len()], vec![UNTOUCHED; ciphertext.len()]);
+    if purpose == Purpose::Unwrap {
+        let Pair { native, portable } = pair(kind, Purpose::Decrypt);
+        assert_eq!(native.decrypt(scheme, ciphertext, &mut Counting(2), &mut out), Err(Refused));
+        assert_eq!(portable.decrypt(scheme, ciphertext, &mut Counting(3), &mut other), Err(Refused));
+    }
     let len = native.decrypt(scheme, ciphertext, &mut Counting(2), &mut out);
     assert_eq!(portable.decrypt(scheme, ciphertext, &mut Counting(3), &mut other), len, "{kind:?} {scheme:?}");
     assert_eq!(out, other, "{kind:?} {scheme:?}");
-    match len {
+    let plaintext = match len {
         Ok(len) => {
             out.truncate(len);
             Ok(out)
@@ -173,7 +181,28 @@ fn decrypt(kind: Kind, scheme: EncryptionScheme, ciphertext: &[u8]) -> Result<Ve
             assert!(out.iter().all(|byte| *byte == UNTOUCHED), "a refused ciphertext has written something");
             Err(Refused)
         }
+    };
+    match &plaintext {
+        Ok(plaintext) => {
+            unwrap(kind, scheme, ciphertext, plaintext.len(), Some(plaintext));
+            unwrap(kind, scheme, ciphertext, plaintext.len() + 1, None);
+        }
+        Err(Refused) => unwrap(kind, scheme, ciphertext, 32, None),
     }
+    plaintext
+}
+
+/// Both unwrap a ciphertext to `len` bytes: the ones expected, or what the source of randomness has.
+fn unwrap(kind: Kind, scheme: EncryptionScheme, ciphertext: &[u8], len: usize, expected: Option<&[u8]>) {
+    let Pair { native, portable } = pair(kind, Purpose::Unwrap);
+    let (mut random, mut out, mut other) = (vec![0; len], vec![UNTOUCHED; len], vec![UNTOUCHED; len]);
+    Counting(5).secret(&mut random).unwrap();
+    let good = native.unwrap(scheme, ciphertext, &mut Counting(5), &mut out).unwrap();
+    let also = portable.unwrap(scheme, ciphertext, &mut Counting(5), &mut other).unwrap();
+    assert_eq!(bool::from(good), expected.is_some(), "{kind:?} {scheme:?}");
+    assert_eq!(bool::from(also), expected.is_some(), "{kind:?} {scheme:?}");
+    assert_eq!(out, expected.unwrap_or(&random), "{kind:?} {scheme:?}");
+    assert_eq!(other, out, "{kind:?} {scheme:?}");
 }
 
 fn encrypted(kind: Kind, scheme: EncryptionScheme, plaintext: &[u8], by_native: bool, alterations: &[Alteration<'_>]) {
@@ -195,7 +224,10 @@ fn encrypted(kind: Kind, scheme: EncryptionScheme, plaintext: &[u8], by_native: 
     assert_eq!(decrypt(kind, scheme, &ciphertext).as_deref(), Ok(plaintext), "{kind:?} {scheme:?}");
     let changed = altered(&ciphertext, alterations);
     if changed != ciphertext {
-        assert_eq!(decrypt(kind, scheme, &changed), Err(Refused), "{kind:?} {scheme:?}: an altered ciphertext opens");
+        let opened = decrypt(kind, scheme, &changed);
+        // One in some 100,000 has good padding again.
+        let may_open = scheme == EncryptionScheme::RsaPkcs1 && changed.len() == ciphertext.len();
+        assert!(may_open || opened == Err(Refused), "{kind:?} {scheme:?}: an altered ciphertext opens");
     }
 }
 
@@ -210,7 +242,7 @@ fn public_key(kind: Kind, bytes: &[u8]) {
 }
 
 fn private_key(kind: Kind, bytes: &[u8]) {
-    for purpose in [Purpose::Sign, Purpose::Decrypt] {
+    for purpose in PURPOSES {
         let native = PrivateKeyOf::<Native>::parse(kind, purpose, bytes);
         let portable = PrivateKeyOf::<Portable>::parse(kind, purpose, bytes);
         // What the store holds is authenticated, and of our own making: a PKCS#8 file that only one of them takes does no

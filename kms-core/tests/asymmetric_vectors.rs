@@ -98,28 +98,54 @@ fn rsa_signatures_are_nists<P: Provider>() {
     assert_eq!(count, 20);
 }
 
+/// Decrypts a test and holds the outcome against it.
+fn decrypts<P: Provider>(group: &Value, test: &Value, purpose: Purpose, scheme: EncryptionScheme) {
+    let key = PrivateKeyOf::<P>::parse(rsa(group), purpose, &bytes(group, "pkcs8")).expect("a private key");
+    let mut out = [0x5a; 384];
+    match key.decrypt(scheme, &bytes(test, "ct"), &mut Fives, &mut out) {
+        Ok(len) => {
+            assert_eq!(test["result"], "valid", "{test}");
+            assert_eq!(hex::encode(&out[..len]), text(test, "msg"));
+        }
+        Err(_) => {
+            assert_eq!(test["result"], "invalid", "{test}");
+            assert_eq!(out, [0x5a; 384], "nothing is written");
+        }
+    }
+}
+
+/// Unwraps a test to the length of its message, which an invalid one has too, and to another.
+fn unwraps<P: Provider>(group: &Value, test: &Value, scheme: EncryptionScheme) {
+    let key = PrivateKeyOf::<P>::parse(rsa(group), Purpose::Unwrap, &bytes(group, "pkcs8")).expect("a private key");
+    let message = bytes(test, "msg");
+    for len in [message.len(), message.len() + 1] {
+        let mut out = vec![0; len];
+        let good = key.unwrap(scheme, &bytes(test, "ct"), &mut Fives, &mut out).unwrap();
+        let valid = test["result"] == "valid" && len == message.len();
+        assert_eq!(bool::from(good), valid, "{test}");
+        assert_eq!(out, if valid { message.clone() } else { vec![5; len] }, "{test}");
+    }
+}
+
 fn oaep<P: Provider>() {
     let count = each("rsa_oaep_decrypt.json", |group, test| {
-        let key =
-            PrivateKeyOf::<P>::parse(rsa(group), Purpose::Decrypt, &bytes(group, "pkcs8")).expect("a private key");
         let scheme = match text(group, "hash") {
             "SHA-256" => EncryptionScheme::OaepSha256,
             "SHA-1" => EncryptionScheme::OaepSha1,
             other => panic!("{other}"),
         };
-        let mut out = [0x5a; 384];
-        match key.decrypt(scheme, &bytes(test, "ct"), &mut Fives, &mut out) {
-            Ok(len) => {
-                assert_eq!(test["result"], "valid", "{test}");
-                assert_eq!(hex::encode(&out[..len]), text(test, "msg"));
-            }
-            Err(_) => {
-                assert_eq!(test["result"], "invalid", "{test}");
-                assert_eq!(out, [0x5a; 384], "nothing is written");
-            }
-        }
+        decrypts::<P>(group, test, Purpose::Decrypt, scheme);
+        unwraps::<P>(group, test, scheme);
     });
     assert_eq!(count, 99);
+}
+
+fn pkcs1<P: Provider>() {
+    let count = each("rsa_pkcs1_decrypt.json", |group, test| {
+        decrypts::<P>(group, test, Purpose::Unwrap, EncryptionScheme::RsaPkcs1);
+        unwraps::<P>(group, test, EncryptionScheme::RsaPkcs1);
+    });
+    assert_eq!(count, 134);
 }
 
 fn sm2_identity<P: Provider>(test: &Value, key: &PublicKeyOf<P>) {
@@ -206,6 +232,11 @@ macro_rules! providers {
             #[test]
             fn oaep() {
                 super::oaep::<$provider>();
+            }
+
+            #[test]
+            fn pkcs1() {
+                super::pkcs1::<$provider>();
             }
 
             #[test]

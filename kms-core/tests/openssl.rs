@@ -188,25 +188,33 @@ fn we_verify_pss_with_any_salt() {
 const OAEP_SHA256: &str = "-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256";
 const OAEP_SHA1: &str = "-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha1 -pkeyopt rsa_mgf1_md:sha1";
 
+const PKCS1: &str = "-pkeyopt rsa_padding_mode:pkcs1";
+
 /// Kind, scheme, how OpenSSL makes a key, and its options.
-const ENCRYPTIONS: [(Kind, EncryptionScheme, &str, &str); 5] = [
+const ENCRYPTIONS: [(Kind, EncryptionScheme, &str, &str); 7] = [
     (Kind::Rsa2048, EncryptionScheme::OaepSha256, RSA_2048, OAEP_SHA256),
     (Kind::Rsa2048, EncryptionScheme::OaepSha1, RSA_2048, OAEP_SHA1),
+    (Kind::Rsa2048, EncryptionScheme::RsaPkcs1, RSA_2048, PKCS1),
     (Kind::Rsa3072, EncryptionScheme::OaepSha256, RSA_3072, OAEP_SHA256),
     (Kind::Rsa3072, EncryptionScheme::OaepSha1, RSA_3072, OAEP_SHA1),
+    (Kind::Rsa3072, EncryptionScheme::RsaPkcs1, RSA_3072, PKCS1),
     (Kind::Sm2, EncryptionScheme::Sm2, SM2, "-pkeyopt digest:sm3"),
 ];
 
 #[test]
 fn we_decrypt_what_openssl_encrypts() {
     for (kind, scheme, _, options) in ENCRYPTIONS {
-        let (desk, key) = (Desk::new(), own_key(kind, Purpose::Decrypt));
+        let purpose = if scheme == EncryptionScheme::RsaPkcs1 { Purpose::Unwrap } else { Purpose::Decrypt };
+        let (desk, key) = (Desk::new(), own_key(kind, purpose));
         desk.write("public.pem", pem(&key.public().spki()));
         desk.write("input", MESSAGE);
         desk.openssl(&format!("pkeyutl -encrypt -pubin -inkey public.pem -in input -out ciphertext {options}"));
         let mut out = [0; 512];
         let len = key.decrypt(scheme, &desk.read("ciphertext"), &mut Counting(1), &mut out);
         assert_eq!(len.map(|len| &out[..len]), Ok(MESSAGE), "{kind:?} {scheme:?}");
+        let mut out = [0; MESSAGE.len()];
+        let good = key.unwrap(scheme, &desk.read("ciphertext"), &mut Counting(1), &mut out).unwrap();
+        assert!(bool::from(good) && out == MESSAGE, "{kind:?} {scheme:?}");
     }
 }
 
