@@ -11,6 +11,7 @@ mod run;
 mod sanitize;
 mod test;
 mod tools;
+mod walk;
 
 use std::env;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use crate::run::{cargo, command, finish, target};
 use crate::tools::DENY;
-use crate::{demo, fuzz, generate, needs, readme, sanitize};
+use crate::{demo, fuzz, generate, needs, readme, sanitize, walk};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
 const FUZZ_SECONDS: u64 = 36;
@@ -34,6 +34,7 @@ pub(crate) fn whole() -> Result<(), String> {
     go()?;
     python()?;
     readme::check()?;
+    walk::check()?;
     demo::demo()?;
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
