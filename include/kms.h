@@ -573,12 +573,17 @@ void kms_digest_free(kms_digester *digester);
 // handle and store.
 kms_status kms_clock_advance(kms *engine, int64_t seconds, kms_error **err);
 
-// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of
-// the API do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this
-// destroys it.
+// Does what is due at the engine's present time. The rules of the API do not wait for it: a key past its DeleteDate is
+// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts, whether
+// or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
+// hours and the engine has been open for as long.
+//
+// An engine whose configuration has sweep does it by itself.
 //
 // engine:      an open engine.
-// report_json: receives what was done, a JSON object. Free it with kms_string_free.
+// report_json: receives what was done, a JSON object of three numbers: DeletedKeys, keys removed with their versions,
+//              aliases and tags; ExpiredMaterials, keys of Origin EXTERNAL whose expired material was destroyed;
+//              RotatedKeys, keys that got their next version. Free it with kms_string_free.
 //
 // Errors: those of arguments, handle and store.
 kms_status kms_run_due(kms *engine, char **report_json, kms_error **err);
@@ -641,7 +646,8 @@ void kms_error_free(kms_error *error);
 // account_status: the account's status in the beginning; "Enabled".
 // hsm:            whether keys of protection level HSM can be made; true.
 // cache:          how many records are kept in memory; 10000.
-// sweep:          seconds between two runs of what is due; 0: the program calls kms_run_due.
+// sweep:          seconds between two runs of what is due, by a thread of the engine's own; 0: the program calls
+//                 kms_run_due. Not with seed.
 //
 // Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
 // what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),

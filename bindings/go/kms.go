@@ -348,7 +348,9 @@ func (e *Engine) AdvanceClock(by time.Duration) error {
 	})
 }
 
-// RunDue does what is due at the present time: rotations, deletions, expiries. It returns the report as JSON.
+// RunDue does what is due at the present time: rotations, deletions, expiries. It returns the report as JSON, an object of
+// three numbers: DeletedKeys, ExpiredMaterials and RotatedKeys. An engine whose Options have "sweep", a number of seconds,
+// does it by itself.
 func (e *Engine) RunDue() (json.RawMessage, error) {
 	var report json.RawMessage
 	err := e.use(func(handle *C.kms, failure **C.kms_error) C.kms_status {

@@ -235,13 +235,36 @@ func TestManualClock(t *testing.T) {
 	}
 	_, err := engine.Call("DescribeKey", map[string]any{"KeyId": key})
 	wantCode(t, err, kms.ErrKeyNotFound)
-	if report, err := engine.RunDue(); err != nil || !json.Valid(report) {
-		t.Fatalf("report %s, %v", report, err)
+	report, err := engine.RunDue()
+	if want := `{"DeletedKeys":1,"ExpiredMaterials":0,"RotatedKeys":0}`; err != nil || string(report) != want {
+		t.Errorf("report %s, %v, want %s", report, err, want)
 	}
 	if err := engine.AdvanceClock(time.Millisecond); err == nil {
 		t.Error("the clock moved by less than a second")
 	}
 	wantCode(t, open(t, kms.Config{Store: "memory:"}).AdvanceClock(time.Second), kms.ErrClockNotManual)
+}
+
+// A key that is due rotates although nobody calls for it.
+func TestSweep(t *testing.T) {
+	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	engine := open(t, kms.Config{Store: "memory:", ManualClock: start, Options: map[string]any{"sweep": 1}})
+	metadata := func(action string, params map[string]any) map[string]any {
+		t.Helper()
+		return call(t, engine, action, params)["KeyMetadata"].(map[string]any)
+	}
+	created := metadata("CreateKey", map[string]any{"EnableAutomaticRotation": true, "RotationInterval": "7d"})
+	if err := engine.AdvanceClock(7 * 24 * time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	now, end := created, time.Now().Add(time.Minute)
+	for now["PrimaryKeyVersion"] == created["PrimaryKeyVersion"] {
+		if time.Now().After(end) {
+			t.Fatal("the key has not rotated")
+		}
+		time.Sleep(50 * time.Millisecond)
+		now = metadata("DescribeKey", map[string]any{"KeyId": created["KeyId"]})
+	}
 }
 
 func TestStore(t *testing.T) {

@@ -23,12 +23,17 @@ pub unsafe extern "C" fn kms_clock_advance(engine: *mut kms, seconds: i64, err: 
     unsafe { with_engine(engine, err, |engine| Ok(engine.advance_clock(seconds)?)) }
 }
 
-/// Does what is due at the engine's present time, such as the deletion of keys whose DeleteDate has come. The rules of
-/// the API do not wait for it: a key past its DeleteDate is not found any more, whether or not this was called; this
-/// destroys it.
+/// Does what is due at the engine's present time. The rules of the API do not wait for it: a key past its DeleteDate is
+/// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts, whether
+/// or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
+/// hours and the engine has been open for as long.
+///
+/// An engine whose configuration has sweep does it by itself.
 ///
 /// engine:      an open engine.
-/// report_json: receives what was done, a JSON object. Free it with kms_string_free.
+/// report_json: receives what was done, a JSON object of three numbers: DeletedKeys, keys removed with their versions,
+///              aliases and tags; ExpiredMaterials, keys of Origin EXTERNAL whose expired material was destroyed;
+///              RotatedKeys, keys that got their next version. Free it with kms_string_free.
 ///
 /// Errors: those of arguments, handle and store.
 #[unsafe(no_mangle)]

@@ -95,7 +95,8 @@ impl kms_host {
 /// account_status: the account's status in the beginning; "Enabled".
 /// hsm:            whether keys of protection level HSM can be made; true.
 /// cache:          how many records are kept in memory; 10000.
-/// sweep:          seconds between two runs of what is due; 0: the program calls kms_run_due.
+/// sweep:          seconds between two runs of what is due, by a thread of the engine's own; 0: the program calls
+///                 kms_run_due. Not with seed.
 ///
 /// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
 /// what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),

@@ -22,6 +22,9 @@
 #define NONCE_OFFSET 37u
 #define NONCE_LEN 24u
 
+/* An engine with a thread of its own, which does what is due. */
+#define SWEEPING "{\"store\":\"memory:\",\"sweep\":1}"
+
 static const uint8_t data[] = "inherited";
 
 struct inherited {
@@ -116,14 +119,24 @@ static void every_function_says_forked(struct inherited *it) {
 }
 
 /* Child: an engine of its own, and a child of its own. */
-static void opens_its_own(struct inherited *it) {
+static void opens_one(const char *config) {
     struct inherited own;
-    (void)it;
-    init(&own, MEMORY);
+    init(&own, config);
     works(&own);
     CHECK(ended_well(start_child(every_function_says_forked, &own)));
     works(&own);
     kms_close(own.engine);
+}
+
+static void opens_its_own(struct inherited *it) {
+    (void)it;
+    opens_one(MEMORY);
+}
+
+static void opens_one_that_sweeps(struct inherited *it) {
+    (void)it;
+    other_threads = true;
+    opens_one(SWEEPING);
 }
 
 static void closes_the_inherited(struct inherited *it) {
@@ -250,6 +263,17 @@ int main(void) {
     other_threads = false;
     works(&it);
     kms_close(it.engine);
+
+    group("the thread that does what is due stays with its parent");
+    init(&it, SWEEPING);
+    other_threads = true;
+    CHECK(ended_well(start_child(every_function_says_forked, &it)));
+    CHECK(ended_well(start_child(opens_one_that_sweeps, &it)));
+    CHECK(ended_well(start_child(closes_the_inherited, &it)));
+    CHECK(ended_well(start_child(just_exits, &it)));
+    works(&it);
+    kms_close(it.engine);
+    other_threads = false;
 
     group("a store stays its parent's");
     char *directory = make_temp_dir();

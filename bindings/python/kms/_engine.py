@@ -454,7 +454,11 @@ class Engine:
         self._use(lib.kms_clock_advance, by)
 
     def run_due(self) -> dict[str, Any]:
-        """Do what is due now: rotations, deletions, expiries. Returns the report."""
+        """Do what is due now: rotations, deletions, expiries.
+
+        Returns three numbers: ``DeletedKeys``, ``ExpiredMaterials`` and ``RotatedKeys``. An engine that was opened with
+        ``sweep``, a number of seconds, does it by itself.
+        """
         text = c_void_p()
         self._use(lib.kms_run_due, byref(text))
         report: dict[str, Any] = json.loads(take_text(text))

@@ -10,6 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable
@@ -199,7 +200,7 @@ def test_manual_clock() -> None:
         engine.advance_clock(1)
         with pytest.raises(kms.NotFoundError):
             engine.call("DescribeKey", KeyId=key)
-        assert isinstance(engine.run_due(), dict)
+        assert engine.run_due() == {"DeletedKeys": 1, "ExpiredMaterials": 0, "RotatedKeys": 0}
         with pytest.raises(ValueError, match="whole seconds"):
             engine.advance_clock(timedelta(milliseconds=1))
         with pytest.raises(OverflowError):
@@ -208,6 +209,18 @@ def test_manual_clock() -> None:
         kms.open("memory:", manual_clock=datetime(2030, 1, 1))
     with kms.open("memory:") as engine, pytest.raises(kms.ClockNotManualError):
         engine.advance_clock(1)
+
+
+def test_sweep() -> None:
+    """A key that is due rotates although nobody calls for it."""
+    with kms.open("memory:", manual_clock=START, sweep=1) as engine:
+        created = engine.call("CreateKey", EnableAutomaticRotation=True, RotationInterval="7d")["KeyMetadata"]
+        engine.advance_clock(timedelta(days=7))
+        now, end = created, time.monotonic() + 60
+        while now["PrimaryKeyVersion"] == created["PrimaryKeyVersion"]:
+            assert time.monotonic() < end, "the key has not rotated"
+            time.sleep(0.05)
+            now = engine.call("DescribeKey", KeyId=created["KeyId"])["KeyMetadata"]
 
 
 def test_configuration(tmp_path: Path) -> None:
