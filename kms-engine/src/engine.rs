@@ -158,7 +158,7 @@ impl Engine {
             status: configured,
             configured,
         };
-        let now = clock.now();
+        let now = clock.to_remember(clock.now());
         let store = Store::open(raw, &Root(config.root_key), &owner, now, &mut &entropy)?;
         clock.at_least(store.latest());
         let stored = store.reader().owner()?;
@@ -168,7 +168,7 @@ impl Engine {
         let status = if stored.configured == configured {
             stored.status
         } else {
-            store.put_owner(owner, clock.now(), &mut &entropy)?;
+            store.put_owner(owner, clock.to_remember(clock.now()), &mut &entropy)?;
             configured
         };
         let shared = Arc::new(Shared {
@@ -261,8 +261,8 @@ impl Shared {
 
     fn commit(&self, reader: &Reader<'_>, changes: Vec<kms_core::Change>, now: Timestamp) -> Result<(), CommitError> {
         let mut rng = &self.entropy;
-        let prepared =
-            self.store.prepare(reader, changes, self.clock.to_remember(now), &mut rng).map_err(CommitError::Failed)?;
+        let latest = self.clock.to_remember(now);
+        let prepared = self.store.prepare(reader, changes, latest, &mut rng).map_err(CommitError::Failed)?;
         self.store.commit(prepared, &mut rng, &|touched| self.invalidate(touched))
     }
 

@@ -52,8 +52,8 @@ pub struct Prepared {
     /// How many versions of CreateKeyVersion there will be more.
     pub(crate) added_versions: i64,
     pub(crate) touched: Vec<Touched>,
-    /// The instant of the call.
-    pub(crate) now: Timestamp,
+    /// What the store is to remember as a time it has acted on.
+    pub(crate) latest: Timestamp,
 }
 
 /// The most commits that go into one batch: enough to share a flush, few enough to stay small in memory.
@@ -322,7 +322,7 @@ fn assemble(
         batch.writes.extend(prepared.writes.iter().cloned());
         head.totals = add(head.totals, prepared)
             .ok_or_else(|| KmsError::with_detail(ErrorCode::StoreCorrupt, "it counts fewer records than it holds"))?;
-        head.latest = head.latest.max(prepared.now.unix());
+        head.latest = head.latest.max(prepared.latest.unix());
     }
     let front =
         Front { kind: RecordType::Totals, schema: Head::SCHEMA, revision: base.front.revision + 1, ..base.front };

@@ -121,8 +121,8 @@ impl Store {
         self.committer.poison();
     }
 
-    /// Seals the changes of a plan that has read through `reader`, at the instant `now`. Nothing to change is a commit
-    /// too: it records the time.
+    /// Seals the changes of a plan that has read through `reader`. The store is to remember that it has acted on `latest`.
+    /// Nothing to change is a commit too: it records that time.
     ///
     /// # Errors
     /// The store's, and `InternalFailure` for changes that do not fit what is recorded.
@@ -130,7 +130,7 @@ impl Store {
         &self,
         reader: &Reader<'_>,
         changes: Vec<Change>,
-        now: Timestamp,
+        latest: Timestamp,
         rng: &mut dyn Rng,
     ) -> Result<Prepared, KmsError> {
         let mut draft = Draft::default();
@@ -175,7 +175,7 @@ impl Store {
         }
         let writes = writer.writes;
         let (expect, totals) = reader.read_set();
-        Ok(Prepared { expect, totals, writes, keys: key_count, aliases: alias_count, added_versions, touched, now })
+        Ok(Prepared { expect, totals, writes, keys: key_count, aliases: alias_count, added_versions, touched, latest })
     }
 
     /// Commits a plan's writes; on disk when this returns `Ok`. `invalidate` is told, on whichever thread leads the commit
@@ -193,11 +193,11 @@ impl Store {
         self.committer.commit(prepared, rng, &surroundings)
     }
 
-    /// Records what the host has configured about the owner.
+    /// Records what the host has configured about the owner, and `latest` as [`Store::prepare`] does.
     ///
     /// # Errors
     /// The store's.
-    pub fn put_owner(&self, owner: Owner, now: Timestamp, rng: &mut dyn Rng) -> Result<(), KmsError> {
+    pub fn put_owner(&self, owner: Owner, latest: Timestamp, rng: &mut dyn Rng) -> Result<(), KmsError> {
         let reader = self.reader();
         let _ = reader.owner()?;
         let mut writer = Writer { store: self, reader: &reader, writes: Vec::new(), rng };
@@ -205,7 +205,7 @@ impl Store {
         let writes = writer.writes;
         let (expect, totals) = reader.read_set();
         let touched = vec![Touched::Owner];
-        let prepared = Prepared { expect, totals, writes, keys: 0, aliases: 0, added_versions: 0, touched, now };
+        let prepared = Prepared { expect, totals, writes, keys: 0, aliases: 0, added_versions: 0, touched, latest };
         self.commit(prepared, rng, &|_| {}).map_err(|error| match error {
             CommitError::Conflict => ErrorCode::InternalFailure.into(),
             CommitError::Failed(error) => error,
