@@ -40,8 +40,11 @@ pub struct Opened {
     pub len: usize,
 }
 
-/// The primary version of a symmetric key whose gate is passed: all that can refuse a message has been asked.
-pub(super) struct Sealer<'a>(Held<'a, KeyVersion>);
+/// A symmetric key whose gate is passed: all that can refuse a message has been asked.
+pub(super) struct Sealer<'a> {
+    key: Held<'a, Key>,
+    gate: Gate,
+}
 
 impl<'a> Sealer<'a> {
     pub(super) fn enter(key: &KeyRef<'_>, gate: Gate, ctx: &Ctx<'a>) -> Result<Self, KmsError> {
@@ -53,24 +56,27 @@ impl<'a> Sealer<'a> {
         if key.spec.cipher().is_none() {
             return Err(ErrorCode::OperationRejected.into());
         }
-        let key = rotation::up_to_date(key, gate, ctx)?;
-        Ok(Self(ctx.newest_version(&key)?))
+        Ok(Self { key, gate })
     }
 
+    /// Seals with the primary version. If the next one is due it is made first, and only now: a call that is refused before this
+    /// makes none.
     pub(super) fn seal(
-        &self,
+        self,
         kind: PayloadKind,
         payload: &[u8],
         context: &EncryptionContext,
         out: &mut [u8],
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx<'a>,
     ) -> Result<UsedKey, KmsError> {
         ctx.reach(Step::Operation);
-        let cipher = cipher_of(&self.0)?;
+        let key = rotation::up_to_date(self.key, self.gate, ctx)?;
+        let version = ctx.newest_version(&key)?;
+        let cipher = cipher_of(&version)?;
         let mut nonce = [0; NONCE_LEN];
         ctx.rng.public(&mut nonce)?;
-        blob::seal(cipher, &self.0.id, kind, context, &nonce, payload, out);
-        Ok(UsedKey { key_id: self.0.key, key_version_id: self.0.id })
+        blob::seal(cipher, &version.id, kind, context, &nonce, payload, out);
+        Ok(UsedKey { key_id: version.key, key_version_id: version.id })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a key's owner does to its state: enable, disable, protect, schedule its deletion and take that back.
 
 use super::{Ctx, KeyRef, Nothing, Operation, Outcome, rotation};
+use crate::Change;
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::model::{Key, Settings};
@@ -16,9 +17,14 @@ fn after(key: &Key, event: Event) -> Result<Key, KmsError> {
     }
 }
 
-/// The outcome of an action that changes a key and says nothing. A key that comes back to Enabled after its next version was
-/// due gets it at once (OP-28).
-fn put(before: &Key, key: Key, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
+/// The outcome of an action that changes a key and says nothing: no change, nothing to write.
+fn put(before: &Key, key: Key) -> Outcome<Nothing> {
+    let changes = if *before == key { Vec::new() } else { vec![Change::PutKey(Box::new(key))] };
+    Outcome { reply: Nothing {}, changes }
+}
+
+/// The outcome of an action that makes a key Enabled. If its next version was due before that, it gets it at once (OP-28).
+fn put_enabled(before: &Key, key: Key, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
     Ok(Outcome { reply: Nothing {}, changes: rotation::put(before, key, ctx)? })
 }
 
@@ -37,7 +43,7 @@ impl Operation for EnableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::EnableKey)?;
-        put(&key, after(&key, Event::Enable)?, ctx)
+        put_enabled(&key, after(&key, Event::Enable)?, ctx)
     }
 }
 
@@ -56,7 +62,7 @@ impl Operation for DisableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::DisableKey)?;
-        put(&key, after(&key, Event::Disable)?, ctx)
+        Ok(put(&key, after(&key, Event::Disable)?))
     }
 }
 
@@ -86,7 +92,7 @@ impl Operation for ScheduleKeyDeletion {
             ctx.pass(&key, Gate::ScheduleKeyDeletionProtected)?;
         }
         let delete_at = Some(ctx.now.plus(days * Self::DAY));
-        put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }, ctx)
+        Ok(put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }))
     }
 }
 
@@ -106,7 +112,7 @@ impl Operation for CancelKeyDeletion {
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::CancelKeyDeletion)?;
         let event = if key.has_material() { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
-        put(&key, Key { delete_at: None, ..after(&key, event)? }, ctx)
+        put_enabled(&key, Key { delete_at: None, ..after(&key, event)? }, ctx)
     }
 }
 
@@ -146,6 +152,6 @@ impl Operation for SetDeletionProtection {
 
     fn plan(request: Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request.key, Gate::SetDeletionProtection)?;
-        put(&key, Key { deletion_protection: request.protection.map(str::to_owned), ..(*key).clone() }, ctx)
+        Ok(put(&key, Key { deletion_protection: request.protection.map(str::to_owned), ..(*key).clone() }))
     }
 }
