@@ -1,5 +1,5 @@
-//! See `kms_fuzz::ops`.
+//! See `kms_sim::run`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(init: kms_fuzz::sanitizer::check_on_request(), |data: &[u8]| kms_fuzz::ops::run(data));
+libfuzzer_sys::fuzz_target!(init: kms_fuzz::sanitizer::check_on_request(), |data: &[u8]| kms_sim::run(data));

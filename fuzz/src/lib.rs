@@ -7,7 +7,7 @@
 //!         ──► json_call  ──► Engine::call                                  an answer of the contract, and no trace of an error
 //!         ──► record     ──► codec, seal, header, value of kms-store       opens only what was sealed there
 //!              └ damage  ──► Engine on a store with one record altered     a true answer or KMS_STORE_CORRUPT
-//!         ──► ops ──► model and Engine on a failing disk, step by step     both say the same
+//!         ──► kms_sim::run (ops) ──► model and Engine on a failing disk  both say the same
 //! ```
 
 mod alter;
@@ -16,8 +16,6 @@ pub mod blob;
 mod call;
 mod damage;
 pub mod json_call;
-mod model;
-pub mod ops;
 pub mod record;
 pub mod sanitizer;
 

@@ -41,5 +41,5 @@ fn record() {
 
 #[test]
 fn ops() {
-    replay("ops", kms_fuzz::ops::run);
+    replay("ops", kms_sim::run);
 }

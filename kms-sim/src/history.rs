@@ -1,7 +1,7 @@
 //! Histories out of a seed: steps of which most succeed, so that keys live long and come far.
 
 use crate::chance::Chance;
-use crate::model::{Name, State};
+use crate::model::{Name, State, Token};
 use crate::world::{KeyPick, Op, PagePick, World};
 
 /// The fewest steps of a history, and how many more there may be.
@@ -22,11 +22,12 @@ pub(crate) fn run(world: &mut World, chance: &mut Chance, mut meddle: impl FnMut
 /// A step that makes sense now, mostly.
 fn next(world: &World, chance: &mut Chance) -> Op {
     let enabled = |world: &World, index: usize| world.model.keys[index].state == State::Enabled;
+    let external = |world: &World, index: usize| world.model.keys[index].external;
     // A history begins with keys.
     if world.model.live().count() < 2 && chance.percent(60) {
         return create_key(chance);
     }
-    match chance.below(100) {
+    match chance.below(124) {
         0..5 => create_key(chance),
         5..9 => Op::Enable { key: key(world, chance, enabled), on: false },
         9..15 => Op::Enable { key: key(world, chance, |world, index| !enabled(world, index)), on: true },
@@ -88,14 +89,33 @@ fn next(world: &World, chance: &mut Chance) -> Op {
         81..87 => Op::RunDue,
         87..91 => Op::Reopen,
         91..98 => Op::Fault { ahead: chance.byte(), fault: chance.byte() },
-        _ => Op::MakeSpace,
+        98..100 => Op::MakeSpace,
+        100..104 => {
+            let own = |world: &World, index: usize| enabled(world, index) && !world.model.keys[index].external;
+            Op::UpdateRotation { key: key(world, chance, own), interval: chance.byte() }
+        }
+        104..109 => {
+            let wrapping = if chance.percent(3) { 0 } else { 1 };
+            let fits = |world: &World, index: usize| external(world, index) && world.model.keys[index].level == "HSM";
+            Op::ImportParameters { key: key(world, chance, fits), wrapping }
+        }
+        109..122 => {
+            let token = token(world, chance);
+            let own = usize::from(token).checked_rem(world.tokens.len()).map(|at| world.tokens[at].key);
+            let other = |world: &World, index: usize| external(world, index) && Some(index) != own;
+            let key = chance.percent(15).then(|| key(world, chance, other));
+            Op::Import { token, key, material: chance.byte(), expires: chance.byte() }
+        }
+        _ => Op::DeleteMaterial { key: key(world, chance, external) },
     }
 }
 
 fn create_key(chance: &mut Chance) -> Op {
-    let (origin, level) = (chance.byte(), chance.byte());
+    // Material is imported into keys of level HSM, mostly: SM2 wraps faster than RSA.
+    let origin = if chance.percent(25) { 1 } else { chance.byte() };
+    let level = if chance.percent(60) { 1 } else { chance.byte() };
     let spec = if chance.percent(95) { chance.below(4) as u8 } else { chance.byte() };
-    Op::CreateKey { spec, origin, level, description: chance.byte() }
+    Op::CreateKey { spec, origin, level, description: chance.byte(), interval: chance.byte() }
 }
 
 /// A live key that fits, by its id or ARN; sometimes any key, named anyhow.
@@ -121,6 +141,16 @@ fn named(world: &World, chance: &mut Chance, fits: impl Fn(&World, usize) -> boo
 fn alias_fits(world: &World, alias: u8, fits: impl Fn(&World, usize) -> bool) -> bool {
     let name = world.name(KeyPick { form: 12, index: alias });
     matches!(name, Name::Alias(_)) && world.model.find(&name).is_ok_and(|index| fits(world, index))
+}
+
+/// A token that is good, mostly.
+fn token(world: &World, chance: &mut Chance) -> u8 {
+    let good = |token: &Token| token.expires > world.model.now && world.model.is_live(token.key);
+    let good: Vec<usize> = (0..world.tokens.len()).filter(|at| good(&world.tokens[*at])).collect();
+    match chance.one(&good) {
+        Some(at) if chance.percent(85) => at as u8,
+        _ => chance.byte(),
+    }
 }
 
 fn any_name(world: &World, chance: &mut Chance) -> KeyPick {

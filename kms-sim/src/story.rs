@@ -1,7 +1,7 @@
 //! What a history did, told in the language of `scenarios/`, so that a person can read it, cut it down and run it again.
 //!
 //! Ids, ciphertexts and the like are captured where they first appear and named from then on. What the language has no word
-//! for (a restart, a fault of the disk, the sweep) is a comment, and so is a call that failed with the store and left
+//! for (a restart, a fault of the disk) is a comment, and so is a call that failed with the store and left
 //! nothing.
 
 use std::collections::{HashMap, HashSet};
@@ -121,6 +121,7 @@ impl fmt::Display for Story {
             match item {
                 Item::Open { seed, config } => writeln!(f, "@ 2030-01-01T00:00:00Z {seed} {config}\n")?,
                 Item::Remark(text) => writeln!(f, "{}\n", commented(text))?,
+                Item::Deed { deed: Deed::Sweep, answer: Answer::Reply(report) } => writeln!(f, "* {report}\n")?,
                 Item::Deed { deed: Deed::Sweep, answer } => {
                     writeln!(f, "# The sweep: {}\n", outcome(answer, &mut names))?;
                 }
@@ -315,7 +316,7 @@ CreateKey {}
 
 + 60
 
-# The sweep: {"DeletedKeys":0}
+* {"DeletedKeys":0}
 
 # DisableKey {"KeyId":"$key1"}
 # error KMS_STORE_IO

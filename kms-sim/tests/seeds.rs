@@ -36,6 +36,7 @@ fn engine_and_model_agree() {
         "CreateKey",
         "Decrypt",
         "DeleteAlias",
+        "DeleteKeyMaterial",
         "DescribeKey",
         "DescribeKeyVersion",
         "DisableKey",
@@ -43,6 +44,8 @@ fn engine_and_model_agree() {
         "Encrypt",
         "GenerateDataKey",
         "GenerateDataKeyWithoutPlaintext",
+        "GetParametersForImport",
+        "ImportKeyMaterial",
         "ListAliases",
         "ListAliasesByKeyId",
         "ListKeyVersions",
@@ -55,6 +58,8 @@ fn engine_and_model_agree() {
         "UntagResource",
         "UpdateAlias",
         "UpdateKeyDescription",
+        "UpdateRotationPolicy",
+        "rotation by use",
         "the clock",
         "the sweep",
     ] {
@@ -65,6 +70,9 @@ fn engine_and_model_agree() {
         "Forbidden.AliasNotFound",
         "Forbidden.KeyNotFound",
         "Forbidden.KeyVersionNotFound",
+        "ExpiredImportToken",
+        "InvalidImportToken",
+        "InvalidKeyMaterial",
         "InvalidParameter",
         "MissingParameter",
         "Rejected.Disabled",
@@ -73,6 +81,7 @@ fn engine_and_model_agree() {
         "Rejected.PendingImport",
         "Rejected.StateModifiedFailed",
         "Unsupported.Alias",
+        "Unsupported.Origin",
         "Unsupported.ProtectionLevel",
     ] {
         assert!(census.refused.get(code).is_some_and(|count| *count >= 10), "{code} comes too seldom: {census}");

@@ -9,6 +9,7 @@ mod needs;
 mod readme;
 mod run;
 mod sanitize;
+mod simulate;
 mod test;
 mod tools;
 mod walk;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   demo              builds libkms and shows it at work: a C, a Go and a Python program share one store
   test              everything that can be tested: format, lints, documentation, Rust, C, Go and Python
   test --quick      a few minutes' part of it: format, lints, generated files, unit tests and scenarios
+  simulate [--seeds N] [--from S]
+                    random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::quick(),
         ["asan"] => sanitize::asan(),
         ["valgrind"] => sanitize::valgrind(),
+        ["simulate", ref options @ ..] => simulate::simulate(options),
         ["fuzz", minutes] => match minutes.parse::<u64>() {
             Ok(minutes @ 1..=10_000) => fuzz::fuzz(60 * minutes),
             _ => Err("MINUTES is a whole number from 1 to 10000".to_owned()),

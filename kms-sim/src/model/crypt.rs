@@ -10,6 +10,8 @@ use crate::call::canonical_base64;
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed {
     pub(crate) key: usize,
+    /// The number of the version, from 0.
+    pub(crate) version: usize,
     pub(crate) context: Context,
     pub(crate) payload: Payload,
 }
@@ -69,8 +71,14 @@ impl Context {
 
 impl Model {
     /// What the reply says of the key that did the work.
-    fn used(&self, key: usize) -> Value {
-        json!({ "KeyId": self.keys[key].id, "KeyVersionId": self.keys[key].version })
+    fn used(&self, key: usize, version: usize) -> Value {
+        let key = &self.keys[key];
+        json!({ "KeyId": key.id, "KeyVersionId": key.versions[version].id })
+    }
+
+    /// A blob that a key makes now.
+    fn sealed(&self, key: usize, context: Context, payload: Payload) -> Sealed {
+        Sealed { key, version: self.keys[key].newest(), context, payload }
     }
 
     /// Encrypt; `typed` is the form for bytes, in which an empty plaintext is one.
@@ -88,7 +96,7 @@ impl Model {
         step([context.bad("EncryptionContext"), too_long.then(|| Refusal::invalid("Plaintext"))])?;
         let key = self.find(key).map_err(|refusal| vec![refusal])?;
         step([self.gate("Encrypt", key)])?;
-        Ok((self.used(key), Sealed { key, context, payload: payload.clone() }))
+        Ok((self.used(key, self.keys[key].newest()), self.sealed(key, context, payload.clone())))
     }
 
     /// GenerateDataKey and GenerateDataKeyWithoutPlaintext.
@@ -97,7 +105,7 @@ impl Model {
         step([context.bad("EncryptionContext"), bad_len.then(|| Refusal::invalid("NumberOfBytes"))])?;
         let key = self.find(key).map_err(|refusal| vec![refusal])?;
         step([self.gate(action, key)])?;
-        Ok((self.used(key), Sealed { key, context, payload: Payload::Unseen(len) }))
+        Ok((self.used(key, self.keys[key].newest()), self.sealed(key, context, Payload::Unseen(len))))
     }
 
     fn source(&self, sealed: &Sealed) -> Result<usize, Refusal> {
@@ -113,7 +121,7 @@ impl Model {
         let key = self.source(sealed).map_err(|refusal| vec![refusal])?;
         step([self.gate("Decrypt", key)])?;
         step([Self::same_context(sealed, context)])?;
-        Ok(self.used(key))
+        Ok(self.used(key, sealed.version))
     }
 
     pub(crate) fn reencrypt(
@@ -128,6 +136,6 @@ impl Model {
         step([self.gate("ReEncrypt:source-key", from), self.gate("ReEncrypt:destination-key", to)])?;
         step([Self::same_context(sealed, source)])?;
         // The reply names the key that decrypted (OP-44).
-        Ok((self.used(from), Sealed { key: to, context, payload: sealed.payload.clone() }))
+        Ok((self.used(from, sealed.version), self.sealed(to, context, sealed.payload.clone())))
     }
 }

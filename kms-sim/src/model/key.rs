@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{DAY, Expected, Key, Model, Name, Page, Refusal, State, arn, refuse, step, time_text};
+use super::{DAY, Expected, Key, Model, Name, Page, Refusal, State, Version, arn, refuse, step, time_text};
 
 /// The parameters of CreateKey.
 #[derive(Clone, Debug)]
@@ -13,6 +13,24 @@ pub(crate) struct NewKey {
     pub(crate) origin: &'static str,
     pub(crate) level: &'static str,
     pub(crate) description: String,
+    /// The interval of a key that is to rotate.
+    pub(crate) rotation: Option<&'static str>,
+}
+
+/// The seconds of an interval; `None` for one that is no interval of a rotation.
+fn interval(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at(text.len() - 1);
+    let unit = match unit {
+        "d" => DAY,
+        "h" => 3600,
+        "m" => 60,
+        _ => 1,
+    };
+    Some(digits.parse::<u64>().unwrap() * unit).filter(|seconds| (7 * DAY..=730 * DAY).contains(seconds))
+}
+
+fn bad_interval(rotation: Option<&str>) -> Option<Refusal> {
+    rotation.is_some_and(|text| interval(text).is_none()).then(|| Refusal::invalid("RotationInterval"))
 }
 
 fn bad_description(text: &str, parameter: &str) -> Option<Refusal> {
@@ -28,6 +46,8 @@ impl Model {
             one_of("Origin", new.origin, &["Aliyun_KMS", "EXTERNAL"]),
             one_of("ProtectionLevel", new.level, &["SOFTWARE", "HSM"]),
             bad_description(&new.description, "Description"),
+            bad_interval(new.rotation),
+            (new.rotation.is_some() && new.origin != "Aliyun_KMS").then(|| Refusal::invalid("EnableAutomaticRotation")),
         ])?;
         step([(new.level == "HSM" && !self.hsm).then(|| Refusal::new("Unsupported.ProtectionLevel"))])?;
         let full = self.max_keys.is_some_and(|max| self.live().count() >= max);
@@ -35,7 +55,7 @@ impl Model {
         let external = new.origin == "EXTERNAL";
         self.keys.push(Key {
             id: String::new(),
-            version: String::new(),
+            versions: vec![Version { id: String::new(), created: self.now }],
             spec: new.spec,
             external,
             level: new.level,
@@ -44,6 +64,10 @@ impl Model {
             state: if external { State::PendingImport } else { State::Enabled },
             delete_at: None,
             protection: None,
+            rotation: new.rotation.and_then(interval),
+            first: None,
+            material: false,
+            expires: None,
             tags: Vec::new(),
             swept: false,
         });
@@ -64,12 +88,20 @@ impl Model {
             "KeyState": key.state.text(),
             "Origin": if key.external { "EXTERNAL" } else { "Aliyun_KMS" },
             "ProtectionLevel": key.level,
-            "PrimaryKeyVersion": key.version,
-            "LastRotationDate": time_text(key.created),
+            "PrimaryKeyVersion": key.primary().id,
+            "LastRotationDate": time_text(key.primary().created),
             "DeleteDate": key.delete_at.map(time_text).unwrap_or_default(),
-            "MaterialExpireTime": "",
-            "AutomaticRotation": "Disabled",
+            "MaterialExpireTime": key.expires.filter(|_| key.material).map(time_text).unwrap_or_default(),
+            "AutomaticRotation": match (key.rotation, key.state) {
+                (None, _) => "Disabled",
+                (Some(_), State::Enabled) => "Enabled",
+                (Some(_), _) => "Suspended",
+            },
         });
+        if let Some((interval, next)) = key.rotation.zip(key.next_rotation()) {
+            metadata["RotationInterval"] = format!("{interval}s").into();
+            metadata["NextRotationDate"] = time_text(next).into();
+        }
         if described {
             metadata["DeletionProtection"] = if key.protection.is_some() { "Enabled" } else { "Disabled" }.into();
             if let Some(description) = key.protection.as_deref().filter(|text| !text.is_empty()) {
@@ -102,6 +134,7 @@ impl Model {
     pub(crate) fn enable(&mut self, name: &Name, on: bool) -> Expected {
         let index = self.enter(name, if on { "EnableKey" } else { "DisableKey" })?;
         self.keys[index].state = if on { State::Enabled } else { State::Disabled };
+        self.rotate(index);
         Ok(json!({}))
     }
 
@@ -122,9 +155,20 @@ impl Model {
     pub(crate) fn cancel_deletion(&mut self, name: &Name) -> Expected {
         let index = self.enter(name, "CancelKeyDeletion")?;
         let key = &mut self.keys[index];
-        // No key here has its material imported (OP-23).
-        key.state = if key.external { State::PendingImport } else { State::Enabled };
+        // OP-23.
+        key.state = if key.external && !key.material { State::PendingImport } else { State::Enabled };
         key.delete_at = None;
+        self.rotate(index);
+        Ok(json!({}))
+    }
+
+    /// UpdateRotationPolicy: on with an interval, or off.
+    pub(crate) fn update_rotation(&mut self, name: &Name, rotation: Option<&str>) -> Expected {
+        step([Self::no_alias(name), bad_interval(rotation)])?;
+        let index = self.enter(name, "UpdateRotationPolicy")?;
+        step([self.keys[index].external.then(|| Refusal::new("Unsupported.Origin"))])?;
+        self.keys[index].rotation = rotation.and_then(interval);
+        self.rotate(index);
         Ok(json!({}))
     }
 
@@ -187,26 +231,28 @@ impl Model {
         Ok(tags)
     }
 
-    fn version_of(&self, index: usize) -> Value {
-        let key = &self.keys[index];
-        json!({ "KeyId": key.id, "KeyVersionId": key.version, "CreationDate": time_text(key.created) })
+    fn version_of(&self, index: usize, version: &Version) -> Value {
+        json!({
+            "KeyId": self.keys[index].id, "KeyVersionId": version.id, "CreationDate": time_text(version.created),
+        })
     }
 
-    /// DescribeKeyVersion of the one version of another key, `of`, or of this one.
+    /// DescribeKeyVersion of the newest version of another key, `of`, or of this one.
     pub(crate) fn describe_version(&self, name: &Name, of: usize) -> Expected {
         let index = self.find(name).map_err(|refusal| vec![refusal])?;
         if index != of {
             return refuse(Refusal::new("Forbidden.KeyVersionNotFound"));
         }
         step([self.gate("DescribeKeyVersion", index)])?;
-        Ok(json!({ "KeyVersion": self.version_of(index) }))
+        Ok(json!({ "KeyVersion": self.version_of(index, self.keys[index].primary()) }))
     }
 
     pub(crate) fn list_versions(&self, name: &Name, page: Page) -> Expected {
         page.check()?;
         let index = self.find(name).map_err(|refusal| vec![refusal])?;
         step([self.gate("ListKeyVersions", index)])?;
-        let list = page.of(vec![self.version_of(index)]);
-        Ok(page.reply("KeyVersions", json!({ "KeyVersion": list }), 1))
+        let versions = &self.keys[index].versions;
+        let all = versions.iter().rev().map(|version| self.version_of(index, version)).collect();
+        Ok(page.reply("KeyVersions", json!({ "KeyVersion": page.of(all) }), versions.len()))
     }
 }

@@ -6,6 +6,7 @@
 
 mod alias;
 mod crypt;
+mod import;
 mod key;
 mod state_table;
 
@@ -15,6 +16,7 @@ use kms_core::KmsError;
 use serde_json::Value;
 
 pub(crate) use crypt::{Context, Payload, Sealed};
+pub(crate) use import::Token;
 pub(crate) use key::NewKey;
 
 /// Account and region of every engine here: the defaults.
@@ -89,18 +91,50 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) id: String,
-    pub(crate) version: String,
-    spec: &'static str,
-    external: bool,
-    level: &'static str,
+    /// The oldest first. The id of one that nobody was told of yet is empty.
+    pub(crate) versions: Vec<Version>,
+    pub(crate) spec: &'static str,
+    pub(crate) external: bool,
+    pub(crate) level: &'static str,
     created: u64,
     description: String,
     pub(crate) state: State,
     delete_at: Option<u64>,
     protection: Option<String>,
+    /// Seconds between two versions, while rotation is on.
+    rotation: Option<u64>,
+    /// The material that was imported first.
+    first: Option<Vec<u8>>,
+    /// Whether that is there.
+    material: bool,
+    /// When it expires; after that until a sweep has destroyed it.
+    expires: Option<u64>,
     tags: Vec<(String, String)>,
     /// It is gone, and a sweep has counted it.
     swept: bool,
+}
+
+/// A version of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) id: String,
+    created: u64,
+}
+
+impl Key {
+    /// The version that encrypts.
+    fn primary(&self) -> &Version {
+        self.versions.last().expect("a key has a version")
+    }
+
+    /// The number of that version, from 0.
+    pub(crate) fn newest(&self) -> usize {
+        self.versions.len() - 1
+    }
+
+    fn next_rotation(&self) -> Option<u64> {
+        Some(self.primary().created + self.rotation?)
+    }
 }
 
 #[cfg(test)]
@@ -209,21 +243,55 @@ impl Model {
         match u64::try_from(seconds).ok().and_then(|seconds| self.now.checked_add(seconds)) {
             Some(then) if then <= 253_402_300_799 => {
                 self.now = then;
+                self.expire();
                 Ok(())
             }
             _ => refuse(Refusal::invalid("seconds")),
         }
     }
 
-    /// What the sweep reports: how many keys it found gone.
-    pub(crate) fn sweep(&mut self) -> u64 {
+    /// Takes away the material that has expired: whoever looks at a key finds it lost, swept or not.
+    pub(crate) fn expire(&mut self) {
+        let now = self.now;
+        for key in self.keys.iter_mut().filter(|key| key.material && key.expires.is_some_and(|at| at <= now)) {
+            key.lose_material();
+        }
+    }
+
+    /// Whether a key's next version is due, and may be made (OP-28).
+    pub(crate) fn rotation_is_due(&self, index: usize) -> bool {
+        let key = &self.keys[index];
+        key.state == State::Enabled && key.next_rotation().is_some_and(|at| at <= self.now)
+    }
+
+    /// Makes the next version if it is due. Nobody is told its id.
+    pub(crate) fn rotate(&mut self, index: usize) -> bool {
+        let due = self.rotation_is_due(index);
+        if due {
+            let version = Version { id: String::new(), created: self.now };
+            self.keys[index].versions.push(version);
+        }
+        due
+    }
+
+    /// Does what is due, and tells the counts of deleted keys, expired materials and new versions.
+    pub(crate) fn sweep(&mut self) -> [usize; 3] {
         let gone: Vec<usize> = (0..self.keys.len()).filter(|index| !self.is_live(*index)).collect();
-        let mut count = 0;
+        let mut deleted = 0;
         for index in gone {
-            count += u64::from(!std::mem::replace(&mut self.keys[index].swept, true));
+            deleted += usize::from(!std::mem::replace(&mut self.keys[index].swept, true));
         }
         self.aliases.retain(|_, alias| !self.keys[alias.key].swept);
-        count
+        let live: Vec<usize> = self.live().collect();
+        let mut expired = 0;
+        for &index in &live {
+            let key = &mut self.keys[index];
+            if !key.material && key.expires.take().is_some() {
+                expired += 1;
+            }
+        }
+        let rotated = live.into_iter().filter(|index| self.rotate(*index)).count();
+        [deleted, expired, rotated]
     }
 }
 

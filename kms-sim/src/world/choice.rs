@@ -9,6 +9,21 @@ pub(super) const ORIGINS: [&str; 8] =
     ["Aliyun_KMS", "EXTERNAL", "Aliyun_KMS", "Aliyun_KMS", "Aliyun_KMS", "EXTERNAL", "Aliyun_KMS", "external"];
 pub(super) const LEVELS: [&str; 4] = ["SOFTWARE", "HSM", "SOFTWARE", "hsm"];
 pub(super) const DAYS: [Option<i64>; 7] = [None, Some(7), Some(30), Some(8), Some(6), Some(31), Some(0)];
+/// Intervals of rotation, on both sides of the limits; without one a key does not rotate.
+pub(super) const INTERVALS: [Option<&str>; 12] = [
+    None,
+    None,
+    None,
+    None,
+    Some("7d"),
+    Some("168h"),
+    Some("604801s"),
+    Some("30d"),
+    Some("1051200m"),
+    Some("6d"),
+    Some("604799s"),
+    Some("63072001s"),
+];
 pub(super) const LENGTHS: [usize; 6] = [32, 16, 1, 1024, 0, 1025];
 pub(super) const NUMBERS: [i64; 6] = [1, 2, 3, 2_147_483_647, 0, -1];
 pub(super) const SIZES: [i64; 6] = [10, 1, 2, 100, 0, 101];

@@ -1,18 +1,21 @@
 //! The steps that encrypt and decrypt, each through JSON or through the typed functions, which read through the cache.
 
-use kms_core::KmsError;
+use kms_core::{ErrorCode, KmsError};
 use kms_engine::{BLOB_OVERHEAD, Engine};
+use kms_store::fault::SyncFault;
 use serde_json::{Value, json};
 
 use super::choice::plaintext;
 use super::step::KeyPick;
 use super::{Due, World, Writes, due, told};
 use crate::call::{base64, bytes, call, text};
-use crate::model::{Context, Name, Payload, Refusal, Sealed};
-use crate::story::Deed;
+use crate::model::{Context, Expected, Model, Name, Payload, Refusal, Sealed};
+use crate::story::{Answer, Deed};
 
 /// The most blobs that a history remembers.
 const MAX_BLOBS: usize = 24;
+/// Seconds for which first uses make no version after one could not be committed.
+const ROTATION_PAUSE: u64 = 60;
 
 /// A blob to be, with what the reply says of the key.
 impl Due for (Value, Sealed) {
@@ -40,7 +43,7 @@ impl World {
     fn made(&mut self, given: Option<(Value, (Value, Sealed))>) {
         let Some((mut reply, (used, mut sealed))) = given else { return };
         let blob = bytes(&reply, "/CiphertextBlob");
-        let version = &self.model.keys[sealed.key].version;
+        let version = &self.model.keys[sealed.key].versions[sealed.version].id;
         assert!(blob.starts_with(version.as_bytes()), "a blob begins with the id of the version");
         assert_eq!(blob.len(), sealed.payload.len() + BLOB_OVERHEAD, "the length of a blob");
         if reply.get("Plaintext").is_some() {
@@ -52,9 +55,78 @@ impl World {
         members.remove("CiphertextBlob");
         members.remove("Plaintext");
         assert!(members.remove("...").is_some() || reply == used, "the blob is told to be of {reply}, not {used}");
-        self.check_decrypt(&blob, &sealed);
+        // A store that is poisoned answers nothing; it is asked when it has been opened again.
+        if !self.poisoned {
+            self.check_decrypt(&blob, &sealed);
+        }
         if self.blobs.len() < MAX_BLOBS {
             self.blobs.push((blob, sealed));
+        }
+    }
+
+    /// [`World::attempt`] of a call that encrypts. If the version of its key is due to be replaced, the call does that first; where
+    /// it cannot, it goes on with the version that is there.
+    fn attempt_sealing(
+        &mut self,
+        deed: Deed,
+        key: &Name,
+        plan: impl Fn(&Model) -> Expected<(Value, Sealed)>,
+        make: impl FnOnce(&Engine) -> Result<Value, KmsError>,
+    ) -> Option<(Value, (Value, Sealed))> {
+        let expected = plan(&self.model);
+        let rotates = self.model.find(key).is_ok_and(|key| self.model.rotation_is_due(key));
+        let paused = self.model.now < self.rotation_paused;
+        if expected.is_err() || !rotates || paused || self.poisoned {
+            return self.attempt(deed, Writes::Never, self.model.clone(), expected, make);
+        }
+        let name = deed.name();
+        let place = self.story.begin(deed, due(&expected));
+        let before = self.disk.syncs();
+        let result = make(self.engine());
+        let syncs = self.disk.syncs() - before;
+        let fault =
+            if syncs == 1 { self.faults.remove(&(before + 1)).unwrap_or(SyncFault::Ok) } else { SyncFault::Full };
+        assert!(syncs == 1 || syncs == 0 && self.full, "{name} writes {syncs} times when a version is due");
+        let (_, sealed) = plan(&self.model).expect("it was");
+        let mut rotated = self.model.clone();
+        rotated.rotate(sealed.key);
+        match fault {
+            SyncFault::Ok => {
+                let reply = result.unwrap_or_else(|error| panic!("{name}: {error:?} where a success is due"));
+                let version = bytes(&reply, "/CiphertextBlob")[..36].to_vec();
+                let version = String::from_utf8(version).expect("the id of a version");
+                let versions = &mut rotated.keys[sealed.key].versions;
+                assert!(versions.iter().all(|old| old.id != version), "{name} uses an old version where one is due");
+                versions.last_mut().expect("it was made").id = version;
+                self.model = rotated;
+                self.census.done(name);
+                self.census.done("rotation by use");
+                self.story.end(place, Answer::Reply(reply.clone()));
+                return Some((reply, plan(&self.model).expect("it was")));
+            }
+            SyncFault::Full => {
+                self.full = true;
+                self.rotation_paused = self.model.now + ROTATION_PAUSE;
+            }
+            SyncFault::FailLost | SyncFault::FailKept | SyncFault::Freeze => self.poisoned = true,
+        }
+        self.census.fault(fault);
+        self.story.remark(format!("The version that was due could not be made: {fault:?}."));
+        let before = plan(&self.model).expect("it was");
+        if fault == SyncFault::FailKept {
+            self.model = rotated;
+        }
+        match result {
+            Ok(reply) => {
+                self.story.end(place, Answer::Reply(reply.clone()));
+                Some((reply, before))
+            }
+            // What it needs was not at hand, and the store answers nothing any more.
+            Err(error) => {
+                assert_eq!((self.poisoned, error.code()), (true, ErrorCode::StorePoisoned), "{name}");
+                self.failed(place, ErrorCode::StorePoisoned, false);
+                None
+            }
         }
     }
 
@@ -69,9 +141,9 @@ impl World {
         let params = json!({ "KeyId": written, "Plaintext": text });
         let params = call_context(params, "EncryptionContext", context);
         // Bytes are the typed form's own, a text is given to JSON.
-        let expected = self.model.encrypt(&name, &payload, context, typed);
         let deed = Deed::Call { action: "Encrypt", params: params.clone() };
-        let given = self.attempt(deed, Writes::Never, self.model.clone(), expected, |engine| match (&payload, typed) {
+        let plan = |model: &Model| model.encrypt(&name, &payload, context, typed);
+        let given = self.attempt_sealing(deed, &name, plan, |engine| match (&payload, typed) {
             (Payload::Bytes(plaintext), true) => {
                 let mut out = vec![0; plaintext.len() + BLOB_OVERHEAD];
                 let len = engine.encrypt(&written, plaintext, context.text(), &mut out);
@@ -86,11 +158,11 @@ impl World {
         let name = self.name(key);
         let written = self.model.written(&name);
         let action = if shown { "GenerateDataKey" } else { "GenerateDataKeyWithoutPlaintext" };
-        let expected = self.model.data_key(action, &name, len, context);
+        let plan = |model: &Model| model.data_key(action, &name, len, context);
         let params = json!({ "KeyId": written, "NumberOfBytes": len });
         let params = call_context(params, "EncryptionContext", context);
         let deed = Deed::Call { action, params: params.clone() };
-        let given = self.attempt(deed, Writes::Never, self.model.clone(), expected, |engine| {
+        let given = self.attempt_sealing(deed, &name, plan, |engine| {
             if !typed {
                 return call(engine, action, &params);
             }
@@ -123,12 +195,12 @@ impl World {
         let Some((blob, sealed)) = self.blob(choice) else { return };
         let name = self.name(key);
         let written = self.model.written(&name);
-        let expected = self.model.reencrypt(&sealed, source, &name, context);
+        let plan = |model: &Model| model.reencrypt(&sealed, source, &name, context);
         let params = json!({ "CiphertextBlob": base64(&blob), "DestinationKeyId": written });
         let params = call_context(params, "SourceEncryptionContext", source);
         let params = call_context(params, "DestinationEncryptionContext", context);
         let deed = Deed::Call { action: "ReEncrypt", params: params.clone() };
-        let given = self.attempt(deed, Writes::Never, self.model.clone(), expected, |engine| {
+        let given = self.attempt_sealing(deed, &name, plan, |engine| {
             if typed {
                 let mut out = vec![0; blob.len()];
                 let len = engine.reencrypt(&blob, source.text(), &written, context.text(), &mut out);

@@ -7,9 +7,10 @@
 
 mod choice;
 mod crypt;
+mod import;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use kms_core::{ErrorCode, KmsError};
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 pub(crate) use self::step::{KeyPick, Op, PagePick};
 use crate::call::call;
 use crate::census::Census;
-use crate::model::{Expected, Model, Name, Page, Refusal, Sealed};
+use crate::model::{Expected, Model, Name, Page, Refusal, Sealed, Token};
 use crate::story::{Answer, Deed, Story};
 
 /// 2030-01-01T00:00:00Z, where every history begins.
@@ -39,6 +40,8 @@ enum Writes {
     Never,
     /// It does when something changes, and may when nothing does.
     IfChanged,
+    /// It does so often when it goes through.
+    UpTo(u64),
 }
 
 /// What is known of a call's reply before it comes.
@@ -80,6 +83,9 @@ pub(crate) struct World {
     /// What is so; after a failure that poisons, what will be so when the store is opened again.
     pub(crate) model: Model,
     pub(crate) blobs: Vec<(Vec<u8>, Sealed)>,
+    pub(crate) tokens: Vec<Token>,
+    /// Until when a first use makes no version, because one could not be committed.
+    rotation_paused: u64,
     /// What goes wrong at which sync.
     faults: BTreeMap<u64, SyncFault>,
     full: bool,
@@ -101,6 +107,8 @@ impl World {
             opened: 0,
             model: Model::new(START, max, settings.hsm),
             blobs: Vec::new(),
+            tokens: Vec::new(),
+            rotation_paused: 0,
             faults: BTreeMap::new(),
             full: false,
             poisoned: false,
@@ -150,6 +158,9 @@ impl World {
 
     /// Holds everything that a step can have touched against the model, and mends what has been broken for long.
     pub(crate) fn check(&mut self) {
+        if !self.poisoned {
+            self.learn_versions();
+        }
         self.check_lists();
         self.ailing = if self.poisoned || self.full { self.ailing + 1 } else { 0 };
         if self.ailing > PATIENCE {
@@ -179,7 +190,10 @@ impl World {
         self.story.remark("The engine is opened again.");
         self.census.reopened += 1;
         self.open();
+        // That is the engine's to remember, not the store's.
+        self.rotation_paused = 0;
         self.learn_ids();
+        self.learn_versions();
         self.check_everything();
     }
 
@@ -196,12 +210,33 @@ impl World {
         let known = |id: &Value| self.model.keys.iter().any(|key| key.id == *id);
         let id = listed["Keys"]["Key"].as_array().unwrap().iter().map(|key| &key["KeyId"]).find(|id| !known(id));
         let id = id.expect("the disk kept the key").clone();
-        let described = call(self.engine(), "DescribeKey", &json!({ "KeyId": id })).unwrap();
         self.model.keys[index].id = id.as_str().unwrap().to_owned();
-        let version = described["KeyMetadata"]["PrimaryKeyVersion"].as_str().unwrap();
-        self.model.keys[index].version = version.to_owned();
+        self.learn_versions();
+        let version = &self.model.keys[index].versions[0].id;
         let shown = json!({ "KeyId": id, "PrimaryKeyVersion": version, "...": "..." });
         self.story.reveal(json!({ "KeyMetadata": shown }));
+    }
+
+    /// Versions that were made while nobody asked have ids that nobody was told. Theirs are new, those of the others stay.
+    fn learn_versions(&mut self) {
+        let live: Vec<usize> = self.model.live().collect();
+        for index in live {
+            if self.model.keys[index].versions.iter().all(|version| !version.id.is_empty()) {
+                continue;
+            }
+            let params = json!({ "KeyId": self.model.keys[index].id, "PageSize": ALL.size });
+            let listed = call(self.engine(), "ListKeyVersions", &params).unwrap();
+            let listed = listed["KeyVersions"]["KeyVersion"].as_array().unwrap();
+            let versions = &mut self.model.keys[index].versions;
+            assert_eq!(listed.len(), versions.len(), "the versions of {params}");
+            let ids: Vec<&str> = listed.iter().rev().map(|version| version["KeyVersionId"].as_str().unwrap()).collect();
+            for (version, id) in versions.iter_mut().zip(&ids) {
+                if version.id.is_empty() {
+                    version.id = (*id).to_owned();
+                }
+            }
+            assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "two versions have one id");
+        }
     }
 
     /// Does a deed and holds its outcome against what is expected. `after` is the model if it succeeds. Returns the reply of
@@ -238,12 +273,13 @@ impl World {
         };
         if self.full && syncs == 0 && (after != self.model || result.is_err()) {
             assert_eq!(told(&result), Err(ErrorCode::StoreFull), "{name} on a full disk");
-            assert_eq!(writes, Writes::IfChanged, "{name} wants space");
+            assert_ne!(writes, Writes::Never, "{name} wants space");
             self.failed(place, ErrorCode::StoreFull, false);
             return None;
         }
         match writes {
             Writes::Never => assert_eq!(syncs, 0, "{name} has written"),
+            Writes::UpTo(commits) => assert_eq!(syncs, commits, "{name}"),
             Writes::IfChanged => assert!(syncs == 1 || syncs == 0 && after == self.model, "{name}: {syncs} syncs"),
         }
         let fault = if syncs == 1 { self.faults.remove(&(before + 1)) } else { None };

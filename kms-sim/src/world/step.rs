@@ -2,10 +2,12 @@
 
 use arbitrary::Arbitrary;
 use kms_engine::Engine;
+use kms_store::fault::SyncFault;
 use serde_json::{Value, json};
 
 use super::choice::{
-    DAYS, FAULTS, JUMPS, LENGTHS, LEVELS, NUMBERS, ORIGINS, SIZES, SPECS, alias, description, pick, tag_key, tag_value,
+    DAYS, FAULTS, INTERVALS, JUMPS, LENGTHS, LEVELS, NUMBERS, ORIGINS, SIZES, SPECS, alias, description, pick, tag_key,
+    tag_value,
 };
 use super::{MAX_KEYS, World, Writes};
 use crate::call::{call, text};
@@ -34,6 +36,7 @@ pub(crate) enum Op {
         origin: u8,
         level: u8,
         description: u8,
+        interval: u8,
     },
     Enable {
         key: KeyPick,
@@ -140,6 +143,24 @@ pub(crate) enum Op {
         fault: u8,
     },
     MakeSpace,
+    UpdateRotation {
+        key: KeyPick,
+        interval: u8,
+    },
+    ImportParameters {
+        key: KeyPick,
+        wrapping: u8,
+    },
+    Import {
+        token: u8,
+        /// Another key than that of the token.
+        key: Option<KeyPick>,
+        material: u8,
+        expires: u8,
+    },
+    DeleteMaterial {
+        key: KeyPick,
+    },
 }
 
 fn page(pick_of: PagePick) -> (Page, Value) {
@@ -155,7 +176,7 @@ fn with(mut params: Value, name: &str, value: impl Into<Value>) -> Value {
 impl Op {
     /// CreateKey of an Enabled key, for a history to begin with.
     pub(crate) fn plain_key(spec: u8) -> Self {
-        Self::CreateKey { spec, origin: 0, level: 0, description: 4 }
+        Self::CreateKey { spec, origin: 0, level: 0, description: 4, interval: 0 }
     }
 }
 
@@ -183,7 +204,9 @@ impl World {
             (name, json!({ "KeyId": written }))
         };
         match op {
-            Op::CreateKey { spec, origin, level, description } => self.create_key(*spec, *origin, *level, *description),
+            Op::CreateKey { spec, origin, level, description, interval } => {
+                self.create_key(*spec, *origin, *level, *description, *interval);
+            }
             Op::Enable { key, on } => {
                 let (name, params) = id(self, *key);
                 let action = if *on { "EnableKey" } else { "DisableKey" };
@@ -232,7 +255,11 @@ impl World {
             Op::DescribeVersion { key, of } => {
                 let (name, params) = id(self, *key);
                 let Some(of) = usize::from(*of).checked_rem(self.model.keys.len()) else { return };
-                let params = with(params, "KeyVersionId", self.model.keys[of].version.as_str());
+                let params = with(
+                    params,
+                    "KeyVersionId",
+                    self.model.keys[of].versions[self.model.keys[of].newest()].id.as_str(),
+                );
                 self.act("DescribeKeyVersion", params, Never, |model| model.describe_version(&name, of));
             }
             Op::ListVersions { key, page: of } => {
@@ -307,16 +334,7 @@ impl World {
                     engine.advance_clock(by).map(|()| Value::Null)
                 });
             }
-            Op::RunDue => {
-                let mut after = self.model.clone();
-                let due = json!({ "DeletedKeys": after.sweep() });
-                let swept = self.attempt(Deed::Sweep, IfChanged, after, Ok(due), |engine| {
-                    engine.run_due().map(|report| serde_json::from_str(&report).expect("the report is JSON"))
-                });
-                if let Some((report, due)) = swept {
-                    assert_eq!(report, due, "the sweep");
-                }
-            }
+            Op::RunDue => self.run_due(),
             Op::Reopen => self.reopen(),
             Op::Fault { ahead, fault } => {
                 let (at, fault) = (self.disk.syncs() + 1 + u64::from(*ahead % 4), pick(&FAULTS, *fault));
@@ -325,10 +343,47 @@ impl World {
                 self.faults.insert(at, fault);
             }
             Op::MakeSpace => self.make_space(),
+            Op::UpdateRotation { key, interval } => {
+                let (name, params) = id(self, *key);
+                let rotation = pick(&INTERVALS, *interval);
+                let mut params = with(params, "EnableAutomaticRotation", rotation.is_some());
+                if let Some(interval) = rotation {
+                    params["RotationInterval"] = interval.into();
+                }
+                self.act("UpdateRotationPolicy", params, IfChanged, |model| model.update_rotation(&name, rotation));
+            }
+            Op::ImportParameters { key, wrapping } => self.import_parameters(*key, *wrapping),
+            Op::Import { token, key, material, expires } => self.import(*token, *key, *material, *expires),
+            Op::DeleteMaterial { key } => {
+                let (name, params) = id(self, *key);
+                self.act("DeleteKeyMaterial", params, IfChanged, |model| model.delete_material(&name));
+            }
         }
     }
 
-    fn create_key(&mut self, spec: u8, origin: u8, level: u8, about: u8) {
+    /// What is due is done in up to three commits, one of each kind. A fault is let in only where there is one.
+    fn run_due(&mut self) {
+        let mut after = self.model.clone();
+        let counts = after.sweep();
+        let commits = counts.iter().filter(|count| **count > 0).count() as u64;
+        let next = self.disk.syncs() + 1;
+        if commits > 1 {
+            for at in next..next + commits {
+                self.disk.at_sync(at, SyncFault::Ok);
+                self.faults.remove(&at);
+            }
+        }
+        let [deleted, expired, rotated] = counts;
+        let due = json!({ "DeletedKeys": deleted, "ExpiredMaterials": expired, "RotatedKeys": rotated });
+        let swept = self.attempt(Deed::Sweep, Writes::UpTo(commits), after, Ok(due), |engine| {
+            engine.run_due().map(|report| serde_json::from_str(&report).expect("the report is JSON"))
+        });
+        if let Some((report, due)) = swept {
+            assert_eq!(report, due, "the sweep");
+        }
+    }
+
+    fn create_key(&mut self, spec: u8, origin: u8, level: u8, about: u8, interval: u8) {
         if self.model.live().count() >= MAX_KEYS || self.poisoned {
             return;
         }
@@ -337,13 +392,18 @@ impl World {
             origin: pick(&ORIGINS, origin),
             level: pick(&LEVELS, level),
             description: description(about),
+            rotation: pick(&INTERVALS, interval),
         };
-        let params = json!({
+        let mut params = json!({
             "KeySpec": new.spec,
             "Origin": new.origin,
             "ProtectionLevel": new.level,
             "Description": new.description,
         });
+        if let Some(interval) = new.rotation {
+            params["EnableAutomaticRotation"] = true.into();
+            params["RotationInterval"] = interval.into();
+        }
         let mut after = self.model.clone();
         let expected = after.create_key(&new);
         let deed = Deed::Call { action: "CreateKey", params: params.clone() };
@@ -351,7 +411,7 @@ impl World {
         let Some((reply, ())) = self.attempt(deed, Writes::IfChanged, after, expected, make) else { return };
         let index = self.model.keys.len() - 1;
         self.model.keys[index].id = text(&reply, "/KeyMetadata/KeyId").to_owned();
-        self.model.keys[index].version = text(&reply, "/KeyMetadata/PrimaryKeyVersion").to_owned();
+        self.model.keys[index].versions[0].id = text(&reply, "/KeyMetadata/PrimaryKeyVersion").to_owned();
         let due = self.model.metadata(index, false);
         self.compare("CreateKey", &params, &reply, &due);
     }
