@@ -9,12 +9,13 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use kms_core::crypto::{NONCE_LEN, TAG_LEN};
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{
-    AccountStatus, Alias, AliasName, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags, VersionRecord,
+    AccountStatus, Alias, AliasName, Imported, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags,
+    VersionRecord,
 };
 use kms_core::rng::{EntropyError, Rng};
 use kms_core::secret::SecretBytes;
 use kms_core::state::KeyState;
-use kms_core::time::Timestamp;
+use kms_core::time::{Interval, Timestamp};
 use kms_core::view::Totals;
 use kms_core::{ErrorCode, KmsError};
 use ring::digest::{SHA256, digest};
@@ -131,6 +132,11 @@ fn round_trip<R: Record>(record: &R, cut: u16, tail: &[u8]) {
     }
 }
 
+fn imported(u: &mut Unstructured<'_>) -> Result<Imported> {
+    let expires = if u.arbitrary()? { Some(time(u)?) } else { None };
+    Ok(Imported { fingerprint: u.arbitrary()?, present: u.arbitrary()?, expires })
+}
+
 fn key(u: &mut Unstructured<'_>) -> Result<Key> {
     let tags = u.arbitrary::<Vec<(String, String)>>()?;
     Ok(Key {
@@ -148,6 +154,8 @@ fn key(u: &mut Unstructured<'_>) -> Result<Key> {
         primary: u.arbitrary::<Option<[u8; 16]>>()?.map(KeyVersionId::from_bytes),
         versions: u.arbitrary()?,
         last_rotation: time(u)?,
+        rotation: u.arbitrary::<Option<u64>>()?.map(Interval::from_seconds),
+        imported: if u.arbitrary()? { Some(imported(u)?) } else { None },
         aliases: u.arbitrary()?,
         tags: Tags::from_vec(tags.into_iter().map(|(key, value)| Tag { key, value }).collect()),
     })
