@@ -2,7 +2,9 @@
 //!
 //! Ids, ciphertexts and the like are captured where they first appear and named from then on. What the language has no word
 //! for (a restart, a fault of the disk) is a comment, and so is a call that failed with the store and left
-//! nothing.
+//! nothing. The language wraps material under RSA keys only; so what was wrapped under an SM2 key is told as if it had been
+//! under one of RSA. A rotation or a sweep that the disk has stopped half way goes through when the story is run again; and keys that were
+//! made in one second are listed in the order of their ids, which are others then.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
@@ -31,7 +33,15 @@ pub(crate) enum Answer {
 /// What is done to an engine.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
-    Call { action: &'static str, params: Value },
+    Call {
+        action: &'static str,
+        params: Value,
+    },
+    /// ImportKeyMaterial, with the public key under which the material is wrapped, and the material as hex.
+    Import {
+        params: Value,
+        wrapped: Option<(String, String)>,
+    },
     Advance(i64),
     Sweep,
 }
@@ -41,6 +51,7 @@ impl Deed {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Call { action, .. } => action,
+            Self::Import { .. } => "ImportKeyMaterial",
             Self::Advance(_) => "the clock",
             Self::Sweep => "the sweep",
         }
@@ -50,7 +61,7 @@ impl Deed {
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { action, params } => write!(f, "{action} {params}"),
+            Self::Call { params, .. } | Self::Import { params, .. } => write!(f, "{} {params}", self.name()),
             other => f.write_str(other.name()),
         }
     }
@@ -121,22 +132,25 @@ impl fmt::Display for Story {
             match item {
                 Item::Open { seed, config } => writeln!(f, "@ 2030-01-01T00:00:00Z {seed} {config}\n")?,
                 Item::Remark(text) => writeln!(f, "{}\n", commented(text))?,
-                Item::Deed { deed: Deed::Sweep, answer: Answer::Reply(report) } => writeln!(f, "* {report}\n")?,
-                Item::Deed { deed: Deed::Sweep, answer } => {
-                    writeln!(f, "# The sweep: {}\n", outcome(answer, &mut names))?;
+                Item::Deed { deed: deed @ (Deed::Advance(_) | Deed::Sweep), answer } => {
+                    let told = outcome(answer, &mut names);
+                    if let Answer::Failed { code, kept: Some(_) } = answer {
+                        writeln!(f, "{}\n", kept_although(*code))?;
+                    }
+                    let done = matches!(answer, Answer::Reply(_) | Answer::Failed { kept: Some(_), .. });
+                    match deed {
+                        Deed::Advance(seconds) if done => writeln!(f, "+ {seconds}\n")?,
+                        Deed::Advance(seconds) => writeln!(f, "# The clock, by {seconds} seconds: {told}\n")?,
+                        _ if done => writeln!(f, "* {told}\n")?,
+                        _ => writeln!(f, "# The sweep: {told}\n")?,
+                    }
                 }
-                Item::Deed { deed: Deed::Advance(seconds), answer: Answer::Reply(_) } => writeln!(f, "+ {seconds}\n")?,
-                Item::Deed { deed: Deed::Advance(seconds), answer } => {
-                    writeln!(f, "# The clock, by {seconds} seconds: {}\n", outcome(answer, &mut names))?;
-                }
-                Item::Deed { deed: Deed::Call { action, params }, answer } => {
-                    let called = format!("{action} {}", names.params(params));
+                Item::Deed { deed: deed @ (Deed::Call { .. } | Deed::Import { .. }), answer } => {
+                    let called = called(deed, answer, &mut names);
                     let told = outcome(answer, &mut names);
                     match answer {
                         Answer::Failed { code, kept: Some(_) } => {
-                            let code = code.as_str();
-                            writeln!(f, "# The answer was {code}; the disk has kept what it did.\n")?;
-                            writeln!(f, "{called}\n----\n{told}\n")?;
+                            writeln!(f, "{}\n\n{called}\n----\n{told}\n", kept_although(*code))?;
                         }
                         Answer::Failed { .. } => writeln!(f, "{}\n", commented(&format!("{called}\n{told}")))?,
                         _ => writeln!(f, "{called}\n----\n{told}\n")?,
@@ -145,6 +159,38 @@ impl fmt::Display for Story {
             }
         }
         Ok(())
+    }
+}
+
+fn kept_although(code: ErrorCode) -> String {
+    format!("# The answer was {}; the disk has kept what it did.", code.as_str())
+}
+
+/// A call as it was made, but for two things: the language has one way to wrap material, so that is what is told; and an empty
+/// plaintext, which the typed functions take, is told as one that actions take too.
+fn called(deed: &Deed, answer: &Answer, names: &mut Names) -> String {
+    match deed {
+        Deed::Import { params, wrapped: Some((public_key, material)) } => {
+            let mut params = params.clone();
+            params["EncryptedKeyMaterial"] = "@".into();
+            let wrapped = format!("\"%wrap({},{material})\"", names.of.get(public_key).map_or("?", String::as_str));
+            format!("ImportKeyMaterial {}", names.params(&params).replace("\"@\"", &wrapped))
+        }
+        Deed::Call { action: action @ "GetParametersForImport", params } if matches!(answer, Answer::Reply(_)) => {
+            let mut params = params.clone();
+            params["WrappingKeySpec"] = "RSA_2048".into();
+            params["WrappingAlgorithm"] = "RSAES_OAEP_SHA_256".into();
+            format!("{action} {}", names.params(&params))
+        }
+        Deed::Call { action: action @ "Encrypt", params }
+            if params["Plaintext"] == "" && !matches!(answer, Answer::Refused(refusal) if refusal.is_missing()) =>
+        {
+            let mut params = params.clone();
+            params["Plaintext"] = "AA==".into();
+            format!("{action} {}", names.params(&params))
+        }
+        Deed::Call { params, .. } | Deed::Import { params, .. } => format!("{} {}", deed.name(), names.params(params)),
+        Deed::Advance(_) | Deed::Sweep => deed.to_string(),
     }
 }
 
@@ -176,6 +222,8 @@ struct Names {
     counts: HashMap<&'static str, usize>,
     /// Plaintexts that a caller gave. Others are data keys.
     given: HashSet<String>,
+    /// Whether a reply is being written.
+    replying: bool,
 }
 
 impl Names {
@@ -190,7 +238,9 @@ impl Names {
     fn reply(&mut self, reply: &Value) -> String {
         self.new.clear();
         self.learn(reply, "");
+        self.replying = true;
         let text = self.write(reply, "");
+        self.replying = false;
         self.new.clear();
         text
     }
@@ -206,6 +256,7 @@ impl Names {
                     "KeyVersionId" | "PrimaryKeyVersion" => "version",
                     "CiphertextBlob" => "blob",
                     "ImportToken" => "token",
+                    "PublicKey" if !text.starts_with('-') => "wrapping",
                     "Value" => "signature",
                     "Plaintext" if !self.given.contains(text) => "data",
                     _ => return,
@@ -229,7 +280,9 @@ impl Names {
             Value::Array(values) => {
                 format!("[{}]", list(values.iter().map(|value| self.write(value, member)).collect()))
             }
-            Value::String(_) if member == "PublicKey" => "\"<*>\"".to_owned(),
+            // See `called`.
+            Value::String(text) if member == "Plaintext" && text.is_empty() && self.replying => "\"<*>\"".to_owned(),
+            Value::String(text) if text.starts_with("-----BEGIN") => "\"<*>\"".to_owned(),
             Value::String(text) => format!("\"{}\"", self.text(text, member)),
             other => other.to_string(),
         }

@@ -31,9 +31,14 @@ fn engine_and_model_agree() {
     let census = run(0..SEEDS);
     assert_eq!(census.histories, SEEDS);
     for action in [
+        "AsymmetricDecrypt",
+        "AsymmetricEncrypt",
+        "AsymmetricSign",
+        "AsymmetricVerify",
         "CancelKeyDeletion",
         "CreateAlias",
         "CreateKey",
+        "CreateKeyVersion",
         "Decrypt",
         "DeleteAlias",
         "DeleteKeyMaterial",
@@ -45,6 +50,7 @@ fn engine_and_model_agree() {
         "GenerateDataKey",
         "GenerateDataKeyWithoutPlaintext",
         "GetParametersForImport",
+        "GetPublicKey",
         "ImportKeyMaterial",
         "ListAliases",
         "ListAliasesByKeyId",
@@ -59,18 +65,22 @@ fn engine_and_model_agree() {
         "UpdateAlias",
         "UpdateKeyDescription",
         "UpdateRotationPolicy",
-        "rotation by use",
+        "a key is destroyed",
+        "a rotation at use",
+        "a rotation is put off",
+        "expired material is destroyed",
         "the clock",
         "the sweep",
+        "the sweep rotates",
     ] {
         assert!(census.done.get(action).is_some_and(|count| *count >= 10), "{action} succeeds too seldom: {census}");
     }
     for code in [
         "AliasAlreadyExists",
+        "ExpiredImportToken",
         "Forbidden.AliasNotFound",
         "Forbidden.KeyNotFound",
         "Forbidden.KeyVersionNotFound",
-        "ExpiredImportToken",
         "InvalidImportToken",
         "InvalidKeyMaterial",
         "InvalidParameter",
@@ -80,6 +90,7 @@ fn engine_and_model_agree() {
         "Rejected.PendingDeletion",
         "Rejected.PendingImport",
         "Rejected.StateModifiedFailed",
+        "Rejected.UnsupportedOperation",
         "Unsupported.Alias",
         "Unsupported.Origin",
         "Unsupported.ProtectionLevel",

@@ -1,19 +1,25 @@
 //! Encrypt, Decrypt, ReEncrypt and data keys (contract, 8.17 to 8.23). A blob is known by the key that made it, by its context
 //! and by what it holds.
 
-use serde_json::{Value, json};
-
-use super::{Expected, Model, Name, Refusal, both, refuse, step};
+use super::{Expected, Model, Name, Refusal, both, is_asymmetric, refuse, step};
 use crate::call::canonical_base64;
 
 /// What is known of a blob.
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed {
     pub(crate) key: usize,
-    /// The number of the version, from 0.
+    /// The number of its version.
     pub(crate) version: usize,
     pub(crate) context: Context,
     pub(crate) payload: Payload,
+}
+
+/// What comes of a call that encrypts.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// The key and the version that the reply tells, if not those that encrypt.
+    pub(crate) told: Option<(usize, usize)>,
+    pub(crate) sealed: Sealed,
 }
 
 /// What a blob holds (OP-40).
@@ -23,6 +29,12 @@ pub(crate) enum Payload {
     Text(String),
     /// A data key whose bytes nobody was shown; its length.
     Unseen(usize),
+}
+
+impl Made {
+    fn of(sealed: Sealed) -> Self {
+        Self { told: None, sealed }
+    }
 }
 
 impl Payload {
@@ -70,25 +82,16 @@ impl Context {
 }
 
 impl Model {
-    /// What the reply says of the key that did the work.
-    fn used(&self, key: usize, version: usize) -> Value {
-        let key = &self.keys[key];
-        json!({ "KeyId": key.id, "KeyVersionId": key.versions[version].id })
-    }
-
-    /// A blob that a key makes now.
-    fn sealed(&self, key: usize, context: Context, payload: Payload) -> Sealed {
-        Sealed { key, version: self.keys[key].newest(), context, payload }
+    /// A key that encrypts: symmetric, with its newest version. Whether the next is due is another question.
+    fn sealing(&self, key: usize, context: Context, payload: Payload) -> Expected<Sealed> {
+        if is_asymmetric(self.keys[key].spec) {
+            return refuse(Refusal::new("Rejected.UnsupportedOperation"));
+        }
+        Ok(Sealed { key, version: self.keys[key].versions.len() - 1, context, payload })
     }
 
     /// Encrypt; `typed` is the form for bytes, in which an empty plaintext is one.
-    pub(crate) fn encrypt(
-        &self,
-        key: &Name,
-        payload: &Payload,
-        context: Context,
-        typed: bool,
-    ) -> Expected<(Value, Sealed)> {
+    pub(crate) fn encrypt(&self, key: &Name, payload: &Payload, context: Context, typed: bool) -> Expected<Made> {
         if !typed && payload.len() == 0 {
             return refuse(Refusal::missing("Plaintext"));
         }
@@ -96,16 +99,16 @@ impl Model {
         step([context.bad("EncryptionContext"), too_long.then(|| Refusal::invalid("Plaintext"))])?;
         let key = self.find(key).map_err(|refusal| vec![refusal])?;
         step([self.gate("Encrypt", key)])?;
-        Ok((self.used(key, self.keys[key].newest()), self.sealed(key, context, payload.clone())))
+        Ok(Made::of(self.sealing(key, context, payload.clone())?))
     }
 
     /// GenerateDataKey and GenerateDataKeyWithoutPlaintext.
-    pub(crate) fn data_key(&self, action: &str, key: &Name, len: usize, context: Context) -> Expected<(Value, Sealed)> {
+    pub(crate) fn data_key(&self, action: &str, key: &Name, len: usize, context: Context) -> Expected<Made> {
         let bad_len = !(1..=1024).contains(&len);
         step([context.bad("EncryptionContext"), bad_len.then(|| Refusal::invalid("NumberOfBytes"))])?;
         let key = self.find(key).map_err(|refusal| vec![refusal])?;
         step([self.gate(action, key)])?;
-        Ok((self.used(key, self.keys[key].newest()), self.sealed(key, context, Payload::Unseen(len))))
+        Ok(Made::of(self.sealing(key, context, Payload::Unseen(len))?))
     }
 
     fn source(&self, sealed: &Sealed) -> Result<usize, Refusal> {
@@ -121,21 +124,16 @@ impl Model {
         let key = self.source(sealed).map_err(|refusal| vec![refusal])?;
         step([self.gate("Decrypt", key)])?;
         step([Self::same_context(sealed, context)])?;
-        Ok(self.used(key, sealed.version))
+        Ok(self.used((key, sealed.version)))
     }
 
-    pub(crate) fn reencrypt(
-        &self,
-        sealed: &Sealed,
-        source: Context,
-        to: &Name,
-        context: Context,
-    ) -> Expected<(Value, Sealed)> {
+    pub(crate) fn reencrypt(&self, sealed: &Sealed, source: Context, to: &Name, context: Context) -> Expected<Made> {
         step([source.bad("SourceEncryptionContext"), context.bad("DestinationEncryptionContext")])?;
         let (from, to) = both(self.source(sealed), self.find(to))?;
         step([self.gate("ReEncrypt:source-key", from), self.gate("ReEncrypt:destination-key", to)])?;
+        let new = self.sealing(to, context, sealed.payload.clone())?;
         step([Self::same_context(sealed, source)])?;
         // The reply names the key that decrypted (OP-44).
-        Ok((self.used(from, sealed.version), self.sealed(to, context, sealed.payload.clone())))
+        Ok(Made { told: Some((from, sealed.version)), sealed: new })
     }
 }

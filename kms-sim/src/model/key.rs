@@ -1,36 +1,40 @@
-//! Keys, their states, tags and versions (contract, 8.1 to 8.14 and chapter 11).
+//! Keys, their states and tags (contract, 8.1 to 8.12 and chapter 11).
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{DAY, Expected, Key, Model, Name, Page, Refusal, State, Version, arn, refuse, step, time_text};
+use super::{
+    DAY, Expected, Key, Model, Name, Page, Refusal, State, Version, arn, is_asymmetric, refuse, step, time_text,
+};
 
 /// The parameters of CreateKey.
 #[derive(Clone, Debug)]
 pub(crate) struct NewKey {
     pub(crate) spec: &'static str,
+    pub(crate) usage: Option<&'static str>,
     pub(crate) origin: &'static str,
     pub(crate) level: &'static str,
     pub(crate) description: String,
-    /// The interval of a key that is to rotate.
-    pub(crate) rotation: Option<&'static str>,
+    pub(crate) rotates: bool,
+    /// Empty for none.
+    pub(crate) interval: &'static str,
 }
 
-/// The seconds of an interval; `None` for one that is no interval of a rotation.
-fn interval(text: &str) -> Option<u64> {
-    let (digits, unit) = text.split_at(text.len() - 1);
-    let unit = match unit {
-        "d" => DAY,
-        "h" => 3600,
-        "m" => 60,
-        _ => 1,
+const SYMMETRIC: [&str; 4] = ["Aliyun_AES_256", "Aliyun_AES_128", "Aliyun_AES_192", "Aliyun_SM4"];
+const ASYMMETRIC: [&str; 5] = ["RSA_2048", "RSA_3072", "EC_P256", "EC_P256K", "EC_SM2"];
+
+/// An interval of 7 to 730 days in seconds: digits and a unit.
+pub(super) fn interval(text: &str) -> Option<u64> {
+    let unit = match text.chars().last()? {
+        'd' => DAY,
+        'h' => 3600,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
     };
-    Some(digits.parse::<u64>().unwrap() * unit).filter(|seconds| (7 * DAY..=730 * DAY).contains(seconds))
-}
-
-fn bad_interval(rotation: Option<&str>) -> Option<Refusal> {
-    rotation.is_some_and(|text| interval(text).is_none()).then(|| Refusal::invalid("RotationInterval"))
+    let seconds = text[..text.len() - 1].parse::<u64>().ok()?.checked_mul(unit)?;
+    (7 * DAY..=730 * DAY).contains(&seconds).then_some(seconds)
 }
 
 fn bad_description(text: &str, parameter: &str) -> Option<Refusal> {
@@ -40,23 +44,34 @@ fn bad_description(text: &str, parameter: &str) -> Option<Refusal> {
 impl Model {
     /// CreateKey. The ids are the engine's to draw: the key that is added has none yet.
     pub(crate) fn create_key(&mut self, new: &NewKey) -> Expected<()> {
+        step([(new.rotates && new.interval.is_empty()).then(|| Refusal::missing("RotationInterval"))])?;
         let one_of = |name, value, values: &[&str]| (!values.contains(&value)).then(|| Refusal::invalid(name));
+        let asymmetric = ASYMMETRIC.contains(&new.spec);
+        let usage = new.usage.unwrap_or(if asymmetric { "SIGN/VERIFY" } else { "ENCRYPT/DECRYPT" });
+        let usages: &[&str] = match new.spec {
+            "EC_P256" | "EC_P256K" => &["SIGN/VERIFY"],
+            spec if SYMMETRIC.contains(&spec) => &["ENCRYPT/DECRYPT"],
+            _ => &["ENCRYPT/DECRYPT", "SIGN/VERIFY"],
+        };
+        let external = new.origin == "EXTERNAL";
+        let rotation = if new.rotates { interval(new.interval) } else { None };
         step([
-            one_of("KeySpec", new.spec, &["Aliyun_AES_256", "Aliyun_AES_128", "Aliyun_AES_192", "Aliyun_SM4"]),
-            one_of("Origin", new.origin, &["Aliyun_KMS", "EXTERNAL"]),
+            one_of("KeySpec", new.spec, &[&SYMMETRIC[..], &ASYMMETRIC[..]].concat()),
+            one_of("KeyUsage", usage, usages),
+            one_of("Origin", new.origin, if asymmetric { &["Aliyun_KMS"] } else { &["Aliyun_KMS", "EXTERNAL"] }),
             one_of("ProtectionLevel", new.level, &["SOFTWARE", "HSM"]),
             bad_description(&new.description, "Description"),
-            bad_interval(new.rotation),
-            (new.rotation.is_some() && new.origin != "Aliyun_KMS").then(|| Refusal::invalid("EnableAutomaticRotation")),
+            (new.rotates && (external || asymmetric)).then(|| Refusal::invalid("EnableAutomaticRotation")),
+            (new.rotates && rotation.is_none()).then(|| Refusal::invalid("RotationInterval")),
         ])?;
         step([(new.level == "HSM" && !self.hsm).then(|| Refusal::new("Unsupported.ProtectionLevel"))])?;
         let full = self.max_keys.is_some_and(|max| self.live().count() >= max);
         step([full.then(|| Refusal::new("Rejected.LimitExceeded"))])?;
-        let external = new.origin == "EXTERNAL";
         self.keys.push(Key {
             id: String::new(),
             versions: vec![Version { id: String::new(), created: self.now }],
             spec: new.spec,
+            usage,
             external,
             level: new.level,
             created: self.now,
@@ -64,10 +79,11 @@ impl Model {
             state: if external { State::PendingImport } else { State::Enabled },
             delete_at: None,
             protection: None,
-            rotation: new.rotation.and_then(interval),
-            first: None,
-            material: false,
+            rotation,
+            material: !external,
+            first_material: None,
             expires: None,
+            unswept_expiry: false,
             tags: Vec::new(),
             swept: false,
         });
@@ -84,22 +100,22 @@ impl Model {
             "CreationDate": time_text(key.created),
             "Description": key.description,
             "KeySpec": key.spec,
-            "KeyUsage": "ENCRYPT/DECRYPT",
+            "KeyUsage": key.usage,
             "KeyState": key.state.text(),
             "Origin": if key.external { "EXTERNAL" } else { "Aliyun_KMS" },
             "ProtectionLevel": key.level,
-            "PrimaryKeyVersion": key.primary().id,
-            "LastRotationDate": time_text(key.primary().created),
+            "PrimaryKeyVersion": if is_asymmetric(key.spec) { "" } else { &key.newest().id },
+            "LastRotationDate": time_text(key.newest().created),
             "DeleteDate": key.delete_at.map(time_text).unwrap_or_default(),
-            "MaterialExpireTime": key.expires.filter(|_| key.material).map(time_text).unwrap_or_default(),
-            "AutomaticRotation": match (key.rotation, key.state) {
-                (None, _) => "Disabled",
-                (Some(_), State::Enabled) => "Enabled",
-                (Some(_), _) => "Suspended",
+            "MaterialExpireTime": self.expiry_text(index),
+            "AutomaticRotation": match key.rotation {
+                None => "Disabled",
+                Some(_) if key.state == State::Enabled => "Enabled",
+                Some(_) => "Suspended",
             },
         });
-        if let Some((interval, next)) = key.rotation.zip(key.next_rotation()) {
-            metadata["RotationInterval"] = format!("{interval}s").into();
+        if let (Some(every), Some(next)) = (key.rotation, self.next_rotation(index)) {
+            metadata["RotationInterval"] = format!("{every}s").into();
             metadata["NextRotationDate"] = time_text(next).into();
         }
         if described {
@@ -134,7 +150,7 @@ impl Model {
     pub(crate) fn enable(&mut self, name: &Name, on: bool) -> Expected {
         let index = self.enter(name, if on { "EnableKey" } else { "DisableKey" })?;
         self.keys[index].state = if on { State::Enabled } else { State::Disabled };
-        self.rotate(index);
+        self.rotate_if_due(index);
         Ok(json!({}))
     }
 
@@ -155,20 +171,9 @@ impl Model {
     pub(crate) fn cancel_deletion(&mut self, name: &Name) -> Expected {
         let index = self.enter(name, "CancelKeyDeletion")?;
         let key = &mut self.keys[index];
-        // OP-23.
-        key.state = if key.external && !key.material { State::PendingImport } else { State::Enabled };
+        key.state = if key.material { State::Enabled } else { State::PendingImport };
         key.delete_at = None;
-        self.rotate(index);
-        Ok(json!({}))
-    }
-
-    /// UpdateRotationPolicy: on with an interval, or off.
-    pub(crate) fn update_rotation(&mut self, name: &Name, rotation: Option<&str>) -> Expected {
-        step([Self::no_alias(name), bad_interval(rotation)])?;
-        let index = self.enter(name, "UpdateRotationPolicy")?;
-        step([self.keys[index].external.then(|| Refusal::new("Unsupported.Origin"))])?;
-        self.keys[index].rotation = rotation.and_then(interval);
-        self.rotate(index);
+        self.rotate_if_due(index);
         Ok(json!({}))
     }
 
@@ -229,30 +234,5 @@ impl Model {
         let mut tags = self.keys[index].tags.clone();
         tags.sort();
         Ok(tags)
-    }
-
-    fn version_of(&self, index: usize, version: &Version) -> Value {
-        json!({
-            "KeyId": self.keys[index].id, "KeyVersionId": version.id, "CreationDate": time_text(version.created),
-        })
-    }
-
-    /// DescribeKeyVersion of the newest version of another key, `of`, or of this one.
-    pub(crate) fn describe_version(&self, name: &Name, of: usize) -> Expected {
-        let index = self.find(name).map_err(|refusal| vec![refusal])?;
-        if index != of {
-            return refuse(Refusal::new("Forbidden.KeyVersionNotFound"));
-        }
-        step([self.gate("DescribeKeyVersion", index)])?;
-        Ok(json!({ "KeyVersion": self.version_of(index, self.keys[index].primary()) }))
-    }
-
-    pub(crate) fn list_versions(&self, name: &Name, page: Page) -> Expected {
-        page.check()?;
-        let index = self.find(name).map_err(|refusal| vec![refusal])?;
-        step([self.gate("ListKeyVersions", index)])?;
-        let versions = &self.keys[index].versions;
-        let all = versions.iter().rev().map(|version| self.version_of(index, version)).collect();
-        Ok(page.reply("KeyVersions", json!({ "KeyVersion": page.of(all) }), versions.len()))
     }
 }

@@ -5,18 +5,20 @@
 //! on a copy; whoever runs it decides which of the two stands.
 
 mod alias;
+mod asymmetric;
 mod crypt;
 mod import;
 mod key;
 mod state_table;
+mod version;
 
 use std::collections::BTreeMap;
 
 use kms_core::KmsError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-pub(crate) use crypt::{Context, Payload, Sealed};
-pub(crate) use import::Token;
+pub(crate) use crypt::{Context, Made, Payload, Sealed};
+pub(crate) use import::{Token, Wrapped};
 pub(crate) use key::NewKey;
 
 /// Account and region of every engine here: the defaults.
@@ -36,12 +38,16 @@ impl Refusal {
         Self { code: code.into(), parameter: None }
     }
 
-    fn invalid(parameter: &str) -> Self {
+    pub(crate) fn invalid(parameter: &str) -> Self {
         Self { code: "InvalidParameter".to_owned(), parameter: Some(parameter.to_owned()) }
     }
 
     fn missing(parameter: &str) -> Self {
         Self { code: "MissingParameter".to_owned(), parameter: Some(parameter.to_owned()) }
+    }
+
+    pub(crate) fn is_missing(&self) -> bool {
+        self.code == "MissingParameter"
     }
 
     /// What an error of the engine says.
@@ -91,9 +97,10 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) id: String,
-    /// The oldest first. The id of one that nobody was told of yet is empty.
+    /// The oldest first; never none.
     pub(crate) versions: Vec<Version>,
     pub(crate) spec: &'static str,
+    pub(crate) usage: &'static str,
     pub(crate) external: bool,
     pub(crate) level: &'static str,
     created: u64,
@@ -101,20 +108,22 @@ pub(crate) struct Key {
     pub(crate) state: State,
     delete_at: Option<u64>,
     protection: Option<String>,
-    /// Seconds between two versions, while rotation is on.
-    rotation: Option<u64>,
-    /// The material that was imported first.
-    first: Option<Vec<u8>>,
-    /// Whether that is there.
+    /// Seconds after which a version is followed by the next, while the policy is on.
+    pub(crate) rotation: Option<u64>,
+    /// Whether there is material; an EXTERNAL key may have none.
     material: bool,
-    /// When it expires; after that until a sweep has destroyed it.
+    /// What was imported first.
+    first_material: Option<Vec<u8>>,
+    /// When the material that is there expires.
     expires: Option<u64>,
+    /// Material has expired, and no sweep has counted it.
+    unswept_expiry: bool,
     tags: Vec<(String, String)>,
     /// It is gone, and a sweep has counted it.
     swept: bool,
 }
 
-/// A version of a key.
+/// A version of a key. One that time has made has no id until somebody has asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) id: String,
@@ -122,19 +131,22 @@ pub(crate) struct Version {
 }
 
 impl Key {
-    /// The version that encrypts.
-    fn primary(&self) -> &Version {
+    fn newest(&self) -> &Version {
         self.versions.last().expect("a key has a version")
     }
 
-    /// The number of that version, from 0.
-    pub(crate) fn newest(&self) -> usize {
-        self.versions.len() - 1
+    /// Bytes of a symmetric key's material.
+    pub(crate) fn material_len(&self) -> usize {
+        match self.spec {
+            "Aliyun_AES_256" => 32,
+            "Aliyun_AES_192" => 24,
+            _ => 16,
+        }
     }
+}
 
-    fn next_rotation(&self) -> Option<u64> {
-        Some(self.primary().created + self.rotation?)
-    }
+fn is_asymmetric(spec: &str) -> bool {
+    !spec.starts_with("Aliyun_")
 }
 
 #[cfg(test)]
@@ -176,12 +188,21 @@ pub(crate) struct Model {
     aliases: BTreeMap<String, Alias>,
     pub(crate) max_keys: Option<usize>,
     pub(crate) max_aliases: Option<usize>,
+    pub(crate) max_versions: usize,
     pub(crate) hsm: bool,
 }
 
 impl Model {
     pub(crate) fn new(now: u64, max: Option<usize>, hsm: bool) -> Self {
-        Self { now, keys: Vec::new(), aliases: BTreeMap::new(), max_keys: max, max_aliases: max, hsm }
+        Self {
+            now,
+            keys: Vec::new(),
+            aliases: BTreeMap::new(),
+            max_keys: max,
+            max_aliases: max,
+            max_versions: max.unwrap_or(50),
+            hsm,
+        }
     }
 
     /// A key is gone at its DeleteDate, swept away or not (OP-26).
@@ -250,48 +271,35 @@ impl Model {
         }
     }
 
-    /// Takes away the material that has expired: whoever looks at a key finds it lost, swept or not.
-    pub(crate) fn expire(&mut self) {
-        let now = self.now;
-        for key in self.keys.iter_mut().filter(|key| key.material && key.expires.is_some_and(|at| at <= now)) {
-            key.lose_material();
+    /// The sweep, one commit after the other: what is so behind each, and the report.
+    pub(crate) fn sweep(&self) -> (Vec<Self>, Value) {
+        let mut stages = vec![self.clone()];
+        let mut report = Vec::new();
+        for work in [Self::sweep_gone, Self::sweep_expired, Self::sweep_rotations] {
+            let mut after = stages[stages.len() - 1].clone();
+            report.push(work(&mut after));
+            stages.push(after);
         }
+        stages.dedup();
+        stages.remove(0);
+        (stages, json!({ "DeletedKeys": report[0], "ExpiredMaterials": report[1], "RotatedKeys": report[2] }))
     }
 
-    /// Whether a key's next version is due, and may be made (OP-28).
-    pub(crate) fn rotation_is_due(&self, index: usize) -> bool {
-        let key = &self.keys[index];
-        key.state == State::Enabled && key.next_rotation().is_some_and(|at| at <= self.now)
-    }
-
-    /// Makes the next version if it is due. Nobody is told its id.
-    pub(crate) fn rotate(&mut self, index: usize) -> bool {
-        let due = self.rotation_is_due(index);
-        if due {
-            let version = Version { id: String::new(), created: self.now };
-            self.keys[index].versions.push(version);
-        }
-        due
-    }
-
-    /// Does what is due, and tells the counts of deleted keys, expired materials and new versions.
-    pub(crate) fn sweep(&mut self) -> [usize; 3] {
+    /// How many keys are found gone.
+    fn sweep_gone(&mut self) -> u64 {
         let gone: Vec<usize> = (0..self.keys.len()).filter(|index| !self.is_live(*index)).collect();
-        let mut deleted = 0;
+        let mut count = 0;
         for index in gone {
-            deleted += usize::from(!std::mem::replace(&mut self.keys[index].swept, true));
+            count += u64::from(!std::mem::replace(&mut self.keys[index].swept, true));
         }
         self.aliases.retain(|_, alias| !self.keys[alias.key].swept);
+        count
+    }
+
+    /// How many keys get their next version.
+    fn sweep_rotations(&mut self) -> u64 {
         let live: Vec<usize> = self.live().collect();
-        let mut expired = 0;
-        for &index in &live {
-            let key = &mut self.keys[index];
-            if !key.material && key.expires.take().is_some() {
-                expired += 1;
-            }
-        }
-        let rotated = live.into_iter().filter(|index| self.rotate(*index)).count();
-        [deleted, expired, rotated]
+        live.into_iter().filter(|index| self.rotate_if_due(*index)).count() as u64
     }
 }
 
@@ -331,7 +339,7 @@ impl Page {
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`, by the civil calendar reckoned from the days since 1970.
-fn time_text(seconds: u64) -> String {
+pub(crate) fn time_text(seconds: u64) -> String {
     let (mut days, of_day) = (seconds / DAY, seconds % DAY);
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;

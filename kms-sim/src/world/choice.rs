@@ -4,26 +4,59 @@ use kms_store::fault::SyncFault;
 
 use crate::model::Payload;
 
-pub(super) const SPECS: [&str; 5] = ["Aliyun_AES_256", "Aliyun_AES_128", "Aliyun_AES_192", "Aliyun_SM4", "AES_256"];
+pub(super) const SPECS: [&str; 10] = [
+    "Aliyun_AES_256",
+    "Aliyun_AES_128",
+    "Aliyun_AES_192",
+    "Aliyun_SM4",
+    "EC_P256",
+    "EC_P256K",
+    "EC_SM2",
+    "EC_SM2",
+    "Aliyun_AES_256",
+    "AES_256",
+];
+pub(super) const USAGES: [Option<&str>; 8] =
+    [None, None, Some("ENCRYPT/DECRYPT"), None, Some("ENCRYPT/DECRYPT"), None, Some("SIGN/VERIFY"), Some("sign")];
+pub(super) const INTERVALS: [&str; 10] = ["7d", "8d", "604800s", "168h", "730d", "604799s", "731d", "7x", "", "43200m"];
+/// WrappingKeySpec and WrappingAlgorithm. RSA keys take long to draw.
+pub(super) const WRAPPINGS: [(&str, &str); 16] = {
+    let mut all = [("EC_SM2", "SM2PKE"); 16];
+    all[12] = ("RSA_2048", "RSAES_OAEP_SHA_256");
+    all[13] = ("RSA_2048", "SM2PKE");
+    all[14] = ("EC_SM2", "SM2");
+    all[15] = ("EC_P256", "SM2PKE");
+    all
+};
+/// KeyMaterialExpireUnix in seconds from now; the least number stands for 0, which is never.
+pub(super) const EXPIRIES: [Option<i64>; 12] = [
+    None,
+    Some(30 * 86_400),
+    Some(86_400),
+    Some(3600),
+    None,
+    Some(i64::MIN),
+    Some(0),
+    Some(1),
+    Some(7 * 86_400),
+    Some(10 * 86_400),
+    Some(-1),
+    Some(-4_000_000_000),
+];
+pub(super) const ALGORITHMS: [&str; 8] = [
+    "ECDSA_SHA_256",
+    "SM2DSA",
+    "SM2PKE",
+    "RSA_PSS_SHA_256",
+    "RSA_PKCS1_SHA_256",
+    "RSAES_OAEP_SHA_256",
+    "RSAES_OAEP_SHA_1",
+    "ECDSA",
+];
 pub(super) const ORIGINS: [&str; 8] =
     ["Aliyun_KMS", "EXTERNAL", "Aliyun_KMS", "Aliyun_KMS", "Aliyun_KMS", "EXTERNAL", "Aliyun_KMS", "external"];
 pub(super) const LEVELS: [&str; 4] = ["SOFTWARE", "HSM", "SOFTWARE", "hsm"];
 pub(super) const DAYS: [Option<i64>; 7] = [None, Some(7), Some(30), Some(8), Some(6), Some(31), Some(0)];
-/// Intervals of rotation, on both sides of the limits; without one a key does not rotate.
-pub(super) const INTERVALS: [Option<&str>; 12] = [
-    None,
-    None,
-    None,
-    None,
-    Some("7d"),
-    Some("168h"),
-    Some("604801s"),
-    Some("30d"),
-    Some("1051200m"),
-    Some("6d"),
-    Some("604799s"),
-    Some("63072001s"),
-];
 pub(super) const LENGTHS: [usize; 6] = [32, 16, 1, 1024, 0, 1025];
 pub(super) const NUMBERS: [i64; 6] = [1, 2, 3, 2_147_483_647, 0, -1];
 pub(super) const SIZES: [i64; 6] = [10, 1, 2, 100, 0, 101];

@@ -7,22 +7,20 @@ use serde_json::{Value, json};
 
 use super::choice::plaintext;
 use super::step::KeyPick;
-use super::{Due, World, Writes, due, told};
+use super::{Due, World, Writes, code_of, due, told};
 use crate::call::{base64, bytes, call, text};
-use crate::model::{Context, Expected, Model, Name, Payload, Refusal, Sealed};
+use crate::model::{Context, Expected, Made, Name, Payload, Refusal, Sealed};
 use crate::story::{Answer, Deed};
 
-/// The most blobs that a history remembers.
-const MAX_BLOBS: usize = 24;
-/// Seconds for which first uses make no version after one could not be committed.
+/// The most blobs that a history remembers: enough for one of each version, mostly.
+const MAX_BLOBS: usize = 32;
+/// Seconds for which an engine may do without a rotation that has failed.
 const ROTATION_PAUSE: u64 = 60;
 
-/// A blob to be, with what the reply says of the key.
-impl Due for (Value, Sealed) {
+/// A blob to be. Which version makes it, the reply tells.
+impl Due for Made {
     fn told(&self) -> Value {
-        let mut told = self.0.clone();
-        told["..."] = "...".into();
-        told
+        json!({ "...": "..." })
     }
 }
 
@@ -39,12 +37,69 @@ fn call_context(mut params: Value, name: &str, context: Context) -> Value {
 }
 
 impl World {
+    /// A deed that encrypts. Where the next version of the key is due it is made first; if it cannot be, the present one goes
+    /// on. Nothing else is written.
+    fn seal(&mut self, deed: Deed, expected: Expected<Made>, make: impl FnOnce(&Engine) -> Result<Value, KmsError>) {
+        let key = expected.as_ref().ok().map(|made| made.sealed.key);
+        let mut after = self.model.clone();
+        if self.poisoned || !key.is_some_and(|key| after.rotate_if_due(key)) {
+            let given = self.attempt(deed, Writes::Never, self.model.clone(), expected, make);
+            return self.made(given);
+        }
+        let Ok(mut made) = expected else { unreachable!("a refused call makes no version") };
+        let name = deed.name();
+        let place = self.story.begin(deed, Answer::Reply(made.told()));
+        let before = self.disk.syncs();
+        let result = make(self.engine());
+        let syncs = self.disk.syncs() - before;
+        assert!(syncs <= 1, "{name}: {syncs} syncs");
+        let fault = if syncs == 1 { self.faults.remove(&(before + 1)) } else { None };
+        match fault {
+            _ if syncs == 0 => {
+                assert!(self.full || self.model.now < self.rotation_paused, "{name} does not rotate a key that is due");
+                self.census.done("a rotation is put off");
+                if self.full {
+                    self.rotation_paused = self.model.now + ROTATION_PAUSE;
+                }
+            }
+            None => {
+                self.model = after;
+                made.sealed.version += 1;
+                self.census.done("a rotation at use");
+                self.learn();
+            }
+            Some(SyncFault::Full) => {
+                self.census.fault(SyncFault::Full);
+                self.story.remark("The disk is full: no version is made.");
+                self.full = true;
+                self.rotation_paused = self.model.now + ROTATION_PAUSE;
+            }
+            Some(fault) => {
+                let kept = (fault == SyncFault::FailKept).then_some(after);
+                // Whether it can still encrypt is up to the cache.
+                let code = told(&result).err().unwrap_or(code_of(fault));
+                assert!([ErrorCode::StorePoisoned, code_of(fault)].contains(&code), "{name}: {code:?}");
+                self.store_failed(place, fault, kept);
+                if let Ok(reply) = result {
+                    let blob = bytes(&reply, "/CiphertextBlob");
+                    let version = self.model.written_version((made.sealed.key, made.sealed.version));
+                    assert!(blob.starts_with(version.as_bytes()), "{name}: a version that is not there");
+                }
+                return;
+            }
+        }
+        let reply = result.unwrap_or_else(|error| panic!("{name}: {error:?} where the present version goes on"));
+        self.census.done(name);
+        self.story.end(place, Answer::Reply(reply.clone()));
+        self.made(Some((reply, made)));
+    }
+
     /// Remembers a blob and looks at what was said of it.
-    fn made(&mut self, given: Option<(Value, (Value, Sealed))>) {
-        let Some((mut reply, (used, mut sealed))) = given else { return };
+    fn made(&mut self, given: Option<(Value, Made)>) {
+        let Some((mut reply, Made { told, mut sealed })) = given else { return };
         let blob = bytes(&reply, "/CiphertextBlob");
-        let version = &self.model.keys[sealed.key].versions[sealed.version].id;
-        assert!(blob.starts_with(version.as_bytes()), "a blob begins with the id of the version");
+        let version = self.model.written_version((sealed.key, sealed.version));
+        assert!(blob.starts_with(version.as_bytes()), "a blob begins with the id of the version {version}");
         assert_eq!(blob.len(), sealed.payload.len() + BLOB_OVERHEAD, "the length of a blob");
         if reply.get("Plaintext").is_some() {
             let data_key = bytes(&reply, "/Plaintext");
@@ -54,80 +109,23 @@ impl World {
         let members = reply.as_object_mut().expect("a reply is an object");
         members.remove("CiphertextBlob");
         members.remove("Plaintext");
+        let used = self.model.used(told.unwrap_or((sealed.key, sealed.version)));
         assert!(members.remove("...").is_some() || reply == used, "the blob is told to be of {reply}, not {used}");
-        // A store that is poisoned answers nothing; it is asked when it has been opened again.
-        if !self.poisoned {
-            self.check_decrypt(&blob, &sealed);
+        self.check_decrypt(&blob, &sealed);
+        if self.blobs.len() == MAX_BLOBS {
+            self.forget_a_blob();
         }
-        if self.blobs.len() < MAX_BLOBS {
-            self.blobs.push((blob, sealed));
-        }
+        self.blobs.push((blob, sealed));
     }
 
-    /// [`World::attempt`] of a call that encrypts. If the version of its key is due to be replaced, the call does that first; where
-    /// it cannot, it goes on with the version that is there.
-    fn attempt_sealing(
-        &mut self,
-        deed: Deed,
-        key: &Name,
-        plan: impl Fn(&Model) -> Expected<(Value, Sealed)>,
-        make: impl FnOnce(&Engine) -> Result<Value, KmsError>,
-    ) -> Option<(Value, (Value, Sealed))> {
-        let expected = plan(&self.model);
-        let rotates = self.model.find(key).is_ok_and(|key| self.model.rotation_is_due(key));
-        let paused = self.model.now < self.rotation_paused;
-        if expected.is_err() || !rotates || paused || self.poisoned {
-            return self.attempt(deed, Writes::Never, self.model.clone(), expected, make);
-        }
-        let name = deed.name();
-        let place = self.story.begin(deed, due(&expected));
-        let before = self.disk.syncs();
-        let result = make(self.engine());
-        let syncs = self.disk.syncs() - before;
-        let fault =
-            if syncs == 1 { self.faults.remove(&(before + 1)).unwrap_or(SyncFault::Ok) } else { SyncFault::Full };
-        assert!(syncs == 1 || syncs == 0 && self.full, "{name} writes {syncs} times when a version is due");
-        let (_, sealed) = plan(&self.model).expect("it was");
-        let mut rotated = self.model.clone();
-        rotated.rotate(sealed.key);
-        match fault {
-            SyncFault::Ok => {
-                let reply = result.unwrap_or_else(|error| panic!("{name}: {error:?} where a success is due"));
-                let version = bytes(&reply, "/CiphertextBlob")[..36].to_vec();
-                let version = String::from_utf8(version).expect("the id of a version");
-                let versions = &mut rotated.keys[sealed.key].versions;
-                assert!(versions.iter().all(|old| old.id != version), "{name} uses an old version where one is due");
-                versions.last_mut().expect("it was made").id = version;
-                self.model = rotated;
-                self.census.done(name);
-                self.census.done("rotation by use");
-                self.story.end(place, Answer::Reply(reply.clone()));
-                return Some((reply, plan(&self.model).expect("it was")));
-            }
-            SyncFault::Full => {
-                self.full = true;
-                self.rotation_paused = self.model.now + ROTATION_PAUSE;
-            }
-            SyncFault::FailLost | SyncFault::FailKept | SyncFault::Freeze => self.poisoned = true,
-        }
-        self.census.fault(fault);
-        self.story.remark(format!("The version that was due could not be made: {fault:?}."));
-        let before = plan(&self.model).expect("it was");
-        if fault == SyncFault::FailKept {
-            self.model = rotated;
-        }
-        match result {
-            Ok(reply) => {
-                self.story.end(place, Answer::Reply(reply.clone()));
-                Some((reply, before))
-            }
-            // What it needs was not at hand, and the store answers nothing any more.
-            Err(error) => {
-                assert_eq!((self.poisoned, error.code()), (true, ErrorCode::StorePoisoned), "{name}");
-                self.failed(place, ErrorCode::StorePoisoned, false);
-                None
-            }
-        }
+    /// Makes room: for one of a key that is gone, or of a version with another blob, or else the oldest.
+    fn forget_a_blob(&mut self) {
+        let of = |index: usize| (self.blobs[index].1.key, self.blobs[index].1.version);
+        let spare = |index: &usize| {
+            !self.model.is_live(of(*index).0) || (index + 1..self.blobs.len()).any(|other| of(other) == of(*index))
+        };
+        let index = (0..self.blobs.len()).find(spare).unwrap_or(0);
+        self.blobs.remove(index);
     }
 
     pub(super) fn encrypt(&mut self, key: KeyPick, choice: u8, context: Context, typed: bool) {
@@ -141,9 +139,9 @@ impl World {
         let params = json!({ "KeyId": written, "Plaintext": text });
         let params = call_context(params, "EncryptionContext", context);
         // Bytes are the typed form's own, a text is given to JSON.
+        let expected = self.model.encrypt(&name, &payload, context, typed);
         let deed = Deed::Call { action: "Encrypt", params: params.clone() };
-        let plan = |model: &Model| model.encrypt(&name, &payload, context, typed);
-        let given = self.attempt_sealing(deed, &name, plan, |engine| match (&payload, typed) {
+        self.seal(deed, expected, |engine| match (&payload, typed) {
             (Payload::Bytes(plaintext), true) => {
                 let mut out = vec![0; plaintext.len() + BLOB_OVERHEAD];
                 let len = engine.encrypt(&written, plaintext, context.text(), &mut out);
@@ -151,18 +149,17 @@ impl World {
             }
             _ => call(engine, "Encrypt", &params),
         });
-        self.made(given);
     }
 
     pub(super) fn data_key(&mut self, key: KeyPick, len: usize, context: Context, shown: bool, typed: bool) {
         let name = self.name(key);
         let written = self.model.written(&name);
         let action = if shown { "GenerateDataKey" } else { "GenerateDataKeyWithoutPlaintext" };
-        let plan = |model: &Model| model.data_key(action, &name, len, context);
+        let expected = self.model.data_key(action, &name, len, context);
         let params = json!({ "KeyId": written, "NumberOfBytes": len });
         let params = call_context(params, "EncryptionContext", context);
         let deed = Deed::Call { action, params: params.clone() };
-        let given = self.attempt_sealing(deed, &name, plan, |engine| {
+        self.seal(deed, expected, |engine| {
             if !typed {
                 return call(engine, action, &params);
             }
@@ -177,7 +174,6 @@ impl World {
             reply["Plaintext"] = base64(&data_key).into();
             Ok(reply)
         });
-        self.made(given);
     }
 
     pub(super) fn decrypt(&mut self, choice: u8, context: Context, typed: bool) {
@@ -195,12 +191,12 @@ impl World {
         let Some((blob, sealed)) = self.blob(choice) else { return };
         let name = self.name(key);
         let written = self.model.written(&name);
-        let plan = |model: &Model| model.reencrypt(&sealed, source, &name, context);
+        let expected = self.model.reencrypt(&sealed, source, &name, context);
         let params = json!({ "CiphertextBlob": base64(&blob), "DestinationKeyId": written });
         let params = call_context(params, "SourceEncryptionContext", source);
         let params = call_context(params, "DestinationEncryptionContext", context);
         let deed = Deed::Call { action: "ReEncrypt", params: params.clone() };
-        let given = self.attempt_sealing(deed, &name, plan, |engine| {
+        self.seal(deed, expected, |engine| {
             if typed {
                 let mut out = vec![0; blob.len()];
                 let len = engine.reencrypt(&blob, source.text(), &written, context.text(), &mut out);
@@ -208,7 +204,6 @@ impl World {
             }
             call(engine, "ReEncrypt", &params)
         });
-        self.made(given);
     }
 
     fn blob(&self, choice: u8) -> Option<(Vec<u8>, Sealed)> {

@@ -7,10 +7,12 @@
 
 mod choice;
 mod crypt;
+mod due;
 mod import;
+mod pair;
 mod step;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use kms_core::{ErrorCode, KmsError};
@@ -18,6 +20,7 @@ use kms_engine::{Config, Engine};
 use kms_store::fault::{FaultDisk, SyncFault};
 use serde_json::{Value, json};
 
+use self::pair::Pairs;
 pub(crate) use self::step::{KeyPick, Op, PagePick};
 use crate::call::call;
 use crate::census::Census;
@@ -40,8 +43,6 @@ enum Writes {
     Never,
     /// It does when something changes, and may when nothing does.
     IfChanged,
-    /// It does so often when it goes through.
-    UpTo(u64),
 }
 
 /// What is known of a call's reply before it comes.
@@ -67,7 +68,7 @@ impl Due for Value {
 pub(crate) struct Settings {
     /// Decides what the engine draws.
     pub(crate) seed: u64,
-    /// With quotas of three keys and three aliases.
+    /// With quotas of three keys, aliases and versions of key pairs.
     pub(crate) quotas: bool,
     /// Whether keys of level HSM can be made.
     pub(crate) hsm: bool,
@@ -83,9 +84,10 @@ pub(crate) struct World {
     /// What is so; after a failure that poisons, what will be so when the store is opened again.
     pub(crate) model: Model,
     pub(crate) blobs: Vec<(Vec<u8>, Sealed)>,
-    pub(crate) tokens: Vec<Token>,
-    /// Until when a first use makes no version, because one could not be committed.
+    /// Until when a key that is due need not rotate when it encrypts, because it could not.
     rotation_paused: u64,
+    pub(crate) tokens: Vec<Token>,
+    pairs: Pairs,
     /// What goes wrong at which sync.
     faults: BTreeMap<u64, SyncFault>,
     full: bool,
@@ -107,8 +109,9 @@ impl World {
             opened: 0,
             model: Model::new(START, max, settings.hsm),
             blobs: Vec::new(),
-            tokens: Vec::new(),
             rotation_paused: 0,
+            tokens: Vec::new(),
+            pairs: Pairs::default(),
             faults: BTreeMap::new(),
             full: false,
             poisoned: false,
@@ -118,7 +121,7 @@ impl World {
         };
         let mut config = json!({ "root_key": { "hex": "2a".repeat(32) }, "hsm": settings.hsm, "cache": 64 });
         if settings.quotas {
-            config["limits"] = json!({ "keys": 3, "aliases": 3 });
+            config["limits"] = json!({ "keys": 3, "aliases": 3, "key_versions": 3 });
         }
         world.story.open(settings.seed, config);
         world.open();
@@ -137,12 +140,13 @@ impl World {
             "seed": self.settings.seed.wrapping_add(self.opened << 48),
         });
         if self.settings.quotas {
-            config["limits"] = json!({ "keys": 3, "aliases": 3 });
+            config["limits"] = json!({ "keys": 3, "aliases": 3, "key_versions": 3 });
         }
         let config = Config::parse(&config.to_string()).expect("the configuration is good");
         self.engine =
             Some(Engine::open_on(Box::new(self.disk.reopen()), config).expect("a store that failed opens again"));
         self.opened += 1;
+        self.rotation_paused = 0;
         self.poisoned = false;
     }
 
@@ -158,9 +162,6 @@ impl World {
 
     /// Holds everything that a step can have touched against the model, and mends what has been broken for long.
     pub(crate) fn check(&mut self) {
-        if !self.poisoned {
-            self.learn_versions();
-        }
         self.check_lists();
         self.ailing = if self.poisoned || self.full { self.ailing + 1 } else { 0 };
         if self.ailing > PATIENCE {
@@ -170,6 +171,8 @@ impl World {
 
     /// Ends the history: the store is whole, and everything in it is the model's.
     pub(crate) fn finish(&mut self) {
+        self.mend();
+        self.use_every_key();
         self.mend();
         self.check_everything();
         self.census.histories += 1;
@@ -190,10 +193,8 @@ impl World {
         self.story.remark("The engine is opened again.");
         self.census.reopened += 1;
         self.open();
-        // That is the engine's to remember, not the store's.
-        self.rotation_paused = 0;
-        self.learn_ids();
-        self.learn_versions();
+        self.learn_key();
+        self.learn();
         self.check_everything();
     }
 
@@ -201,42 +202,6 @@ impl World {
         self.story.remark("There is space on the disk.");
         self.disk.make_space();
         self.full = false;
-    }
-
-    /// A key that is there although the engine could not say so has ids that nobody was told.
-    fn learn_ids(&mut self) {
-        let Some(index) = self.model.keys.iter().position(|key| key.id.is_empty()) else { return };
-        let listed = call(self.engine(), "ListKeys", &json!({ "PageSize": 100 })).unwrap();
-        let known = |id: &Value| self.model.keys.iter().any(|key| key.id == *id);
-        let id = listed["Keys"]["Key"].as_array().unwrap().iter().map(|key| &key["KeyId"]).find(|id| !known(id));
-        let id = id.expect("the disk kept the key").clone();
-        self.model.keys[index].id = id.as_str().unwrap().to_owned();
-        self.learn_versions();
-        let version = &self.model.keys[index].versions[0].id;
-        let shown = json!({ "KeyId": id, "PrimaryKeyVersion": version, "...": "..." });
-        self.story.reveal(json!({ "KeyMetadata": shown }));
-    }
-
-    /// Versions that were made while nobody asked have ids that nobody was told. Theirs are new, those of the others stay.
-    fn learn_versions(&mut self) {
-        let live: Vec<usize> = self.model.live().collect();
-        for index in live {
-            if self.model.keys[index].versions.iter().all(|version| !version.id.is_empty()) {
-                continue;
-            }
-            let params = json!({ "KeyId": self.model.keys[index].id, "PageSize": ALL.size });
-            let listed = call(self.engine(), "ListKeyVersions", &params).unwrap();
-            let listed = listed["KeyVersions"]["KeyVersion"].as_array().unwrap();
-            let versions = &mut self.model.keys[index].versions;
-            assert_eq!(listed.len(), versions.len(), "the versions of {params}");
-            let ids: Vec<&str> = listed.iter().rev().map(|version| version["KeyVersionId"].as_str().unwrap()).collect();
-            for (version, id) in versions.iter_mut().zip(&ids) {
-                if version.id.is_empty() {
-                    version.id = (*id).to_owned();
-                }
-            }
-            assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "two versions have one id");
-        }
     }
 
     /// Does a deed and holds its outcome against what is expected. `after` is the model if it succeeds. Returns the reply of
@@ -256,7 +221,7 @@ impl World {
         let syncs = self.disk.syncs() - before;
         if self.poisoned {
             assert_eq!(told(&result), Err(ErrorCode::StorePoisoned), "{name} on a poisoned store");
-            self.failed(place, ErrorCode::StorePoisoned, false);
+            self.failed(place, ErrorCode::StorePoisoned, None);
             return None;
         }
         let expected = match expected {
@@ -273,34 +238,34 @@ impl World {
         };
         if self.full && syncs == 0 && (after != self.model || result.is_err()) {
             assert_eq!(told(&result), Err(ErrorCode::StoreFull), "{name} on a full disk");
-            assert_ne!(writes, Writes::Never, "{name} wants space");
-            self.failed(place, ErrorCode::StoreFull, false);
+            assert_eq!(writes, Writes::IfChanged, "{name} wants space");
+            self.failed(place, ErrorCode::StoreFull, None);
             return None;
         }
         match writes {
             Writes::Never => assert_eq!(syncs, 0, "{name} has written"),
-            Writes::UpTo(commits) => assert_eq!(syncs, commits, "{name}"),
             Writes::IfChanged => assert!(syncs == 1 || syncs == 0 && after == self.model, "{name}: {syncs} syncs"),
         }
         let fault = if syncs == 1 { self.faults.remove(&(before + 1)) } else { None };
         let fault = fault.unwrap_or(SyncFault::Ok);
-        let code = match fault {
-            SyncFault::Ok => {
-                let reply = result.unwrap_or_else(|error| panic!("{name}: {error:?} where a success is due"));
-                self.model = after;
-                self.census.done(name);
-                self.story.end(place, Answer::Reply(reply.clone()));
-                return Some((reply, expected));
-            }
-            SyncFault::FailLost | SyncFault::FailKept => ErrorCode::StoreIo,
-            SyncFault::Freeze => ErrorCode::StorePoisoned,
-            SyncFault::Full => ErrorCode::StoreFull,
-        };
-        assert_eq!(told(&result), Err(code), "{name}");
+        if fault == SyncFault::Ok {
+            let reply = result.unwrap_or_else(|error| panic!("{name}: {error:?} where a success is due"));
+            self.model = after;
+            self.census.done(name);
+            self.story.end(place, Answer::Reply(reply.clone()));
+            return Some((reply, expected));
+        }
+        assert_eq!(told(&result), Err(code_of(fault)), "{name}");
+        self.store_failed(place, fault, (fault == SyncFault::FailKept).then_some(after));
+        None
+    }
+
+    /// Takes note of a fault of the disk, and of what it has kept all the same.
+    fn store_failed(&mut self, place: usize, fault: SyncFault, kept: Option<Model>) {
         self.census.fault(fault);
-        let kept = fault == SyncFault::FailKept;
-        self.failed(place, code, kept);
-        if kept {
+        let reply = kept.as_ref().and_then(|_| self.story.due(place));
+        self.failed(place, code_of(fault), reply);
+        if let Some(after) = kept {
             self.model = after;
         }
         if fault == SyncFault::Full {
@@ -308,12 +273,10 @@ impl World {
         } else {
             self.poisoned = true;
         }
-        None
     }
 
     /// Tells of a deed that failed with the store.
-    fn failed(&mut self, place: usize, code: ErrorCode, kept: bool) {
-        let kept = if kept { self.story.due(place) } else { None };
+    fn failed(&mut self, place: usize, code: ErrorCode, kept: Option<Value>) {
         self.story.end(place, Answer::Failed { code, kept });
     }
 
@@ -325,6 +288,7 @@ impl World {
         if let Some((reply, due)) = self.attempt(deed, writes, after, expected, |engine| call(engine, action, &params))
         {
             self.compare(action, &params, &reply, &due);
+            self.learn();
         }
     }
 
@@ -394,6 +358,17 @@ impl World {
         for (blob, sealed) in &blobs {
             self.check_decrypt(blob, sealed);
         }
+        self.check_pairs();
+    }
+}
+
+/// What a call is told when the disk does this to its write.
+fn code_of(fault: SyncFault) -> ErrorCode {
+    match fault {
+        SyncFault::FailLost | SyncFault::FailKept => ErrorCode::StoreIo,
+        SyncFault::Freeze => ErrorCode::StorePoisoned,
+        SyncFault::Full => ErrorCode::StoreFull,
+        SyncFault::Ok => unreachable!("no fault"),
     }
 }
 

@@ -2,16 +2,15 @@
 
 use arbitrary::Arbitrary;
 use kms_engine::Engine;
-use kms_store::fault::SyncFault;
 use serde_json::{Value, json};
 
 use super::choice::{
-    DAYS, FAULTS, INTERVALS, JUMPS, LENGTHS, LEVELS, NUMBERS, ORIGINS, SIZES, SPECS, alias, description, pick, tag_key,
-    tag_value,
+    DAYS, FAULTS, INTERVALS, JUMPS, LENGTHS, LEVELS, NUMBERS, ORIGINS, SIZES, SPECS, USAGES, alias, description, pick,
+    tag_key, tag_value,
 };
 use super::{MAX_KEYS, World, Writes};
 use crate::call::{call, text};
-use crate::model::{Context, Name, NewKey, Page, State};
+use crate::model::{Context, Model, Name, NewKey, Page, State};
 use crate::story::Deed;
 
 /// A key, named somehow.
@@ -36,7 +35,9 @@ pub(crate) enum Op {
         origin: u8,
         level: u8,
         description: u8,
-        interval: u8,
+        usage: u8,
+        /// Zero for a key that does not rotate, the others choose the interval.
+        rotation: u8,
     },
     Enable {
         key: KeyPick,
@@ -143,9 +144,13 @@ pub(crate) enum Op {
         fault: u8,
     },
     MakeSpace,
-    UpdateRotation {
+    Rotation {
         key: KeyPick,
+        on: bool,
         interval: u8,
+    },
+    CreateVersion {
+        key: KeyPick,
     },
     ImportParameters {
         key: KeyPick,
@@ -153,13 +158,37 @@ pub(crate) enum Op {
     },
     Import {
         token: u8,
-        /// Another key than that of the token.
-        key: Option<KeyPick>,
+        /// The key, instead of that of the token.
+        key: KeyPick,
+        stray: bool,
         material: u8,
-        expires: u8,
+        expiry: u8,
     },
     DeleteMaterial {
         key: KeyPick,
+    },
+    Sign {
+        key: KeyPick,
+        version: u8,
+        algorithm: u8,
+        digest: u8,
+    },
+    Verify {
+        signature: u8,
+        alter: bool,
+    },
+    PairEncrypt {
+        key: KeyPick,
+        version: u8,
+        algorithm: u8,
+        len: u8,
+    },
+    PairDecrypt {
+        ciphertext: u8,
+    },
+    PublicKey {
+        key: KeyPick,
+        version: u8,
     },
 }
 
@@ -174,9 +203,9 @@ fn with(mut params: Value, name: &str, value: impl Into<Value>) -> Value {
 }
 
 impl Op {
-    /// CreateKey of an Enabled key, for a history to begin with.
+    /// CreateKey of an Enabled key that encrypts, for a history to begin with.
     pub(crate) fn plain_key(spec: u8) -> Self {
-        Self::CreateKey { spec, origin: 0, level: 0, description: 4, interval: 0 }
+        Self::CreateKey { spec, origin: 0, level: 0, description: 4, usage: 0, rotation: 0 }
     }
 }
 
@@ -204,9 +233,15 @@ impl World {
             (name, json!({ "KeyId": written }))
         };
         match op {
-            Op::CreateKey { spec, origin, level, description, interval } => {
-                self.create_key(*spec, *origin, *level, *description, *interval);
-            }
+            Op::CreateKey { spec, origin, level, description: about, usage, rotation } => self.create_key(&NewKey {
+                spec: pick(&SPECS, *spec),
+                usage: pick(&USAGES, *usage),
+                origin: pick(&ORIGINS, *origin),
+                level: pick(&LEVELS, *level),
+                description: description(*about),
+                rotates: *rotation != 0,
+                interval: pick(&INTERVALS, rotation.wrapping_sub(1)),
+            }),
             Op::Enable { key, on } => {
                 let (name, params) = id(self, *key);
                 let action = if *on { "EnableKey" } else { "DisableKey" };
@@ -254,13 +289,9 @@ impl World {
             }
             Op::DescribeVersion { key, of } => {
                 let (name, params) = id(self, *key);
-                let Some(of) = usize::from(*of).checked_rem(self.model.keys.len()) else { return };
-                let params = with(
-                    params,
-                    "KeyVersionId",
-                    self.model.keys[of].versions[self.model.keys[of].newest()].id.as_str(),
-                );
-                self.act("DescribeKeyVersion", params, Never, |model| model.describe_version(&name, of));
+                let version = self.version(&name, *of);
+                let params = with(params, "KeyVersionId", self.model.written_version(version));
+                self.act("DescribeKeyVersion", params, Never, |model| model.describe_version(&name, version));
             }
             Op::ListVersions { key, page: of } => {
                 let name = self.name(*key);
@@ -334,7 +365,7 @@ impl World {
                     engine.advance_clock(by).map(|()| Value::Null)
                 });
             }
-            Op::RunDue => self.run_due(),
+            Op::RunDue => self.sweep(),
             Op::Reopen => self.reopen(),
             Op::Fault { ahead, fault } => {
                 let (at, fault) = (self.disk.syncs() + 1 + u64::from(*ahead % 4), pick(&FAULTS, *fault));
@@ -343,76 +374,57 @@ impl World {
                 self.faults.insert(at, fault);
             }
             Op::MakeSpace => self.make_space(),
-            Op::UpdateRotation { key, interval } => {
-                let (name, params) = id(self, *key);
-                let rotation = pick(&INTERVALS, *interval);
-                let mut params = with(params, "EnableAutomaticRotation", rotation.is_some());
-                if let Some(interval) = rotation {
-                    params["RotationInterval"] = interval.into();
-                }
-                self.act("UpdateRotationPolicy", params, IfChanged, |model| model.update_rotation(&name, rotation));
+            Op::Rotation { key, on, interval } => {
+                let (name, mut params) = id(self, *key);
+                let every = pick(&INTERVALS, *interval);
+                params["EnableAutomaticRotation"] = (*on).into();
+                params["RotationInterval"] = every.into();
+                let plan = |model: &mut Model| model.update_rotation(&name, *on, every);
+                self.act("UpdateRotationPolicy", params, IfChanged, plan);
             }
+            Op::CreateVersion { key } => self.create_version(*key),
             Op::ImportParameters { key, wrapping } => self.import_parameters(*key, *wrapping),
-            Op::Import { token, key, material, expires } => self.import(*token, *key, *material, *expires),
+            Op::Import { token, key, stray, material, expiry } => {
+                self.import(*token, *key, *stray, *material, *expiry);
+            }
             Op::DeleteMaterial { key } => {
                 let (name, params) = id(self, *key);
                 self.act("DeleteKeyMaterial", params, IfChanged, |model| model.delete_material(&name));
             }
+            Op::Sign { key, version, algorithm, digest } => self.sign(*key, *version, *algorithm, *digest),
+            Op::Verify { signature, alter } => self.verify(*signature, *alter),
+            Op::PairEncrypt { key, version, algorithm, len } => self.pair_encrypt(*key, *version, *algorithm, *len),
+            Op::PairDecrypt { ciphertext } => self.pair_decrypt(*ciphertext),
+            Op::PublicKey { key, version } => self.public_key(*key, *version),
         }
     }
 
-    /// What is due is done in up to three commits, one of each kind. A fault is let in only where there is one.
-    fn run_due(&mut self) {
-        let mut after = self.model.clone();
-        let counts = after.sweep();
-        let commits = counts.iter().filter(|count| **count > 0).count() as u64;
-        let next = self.disk.syncs() + 1;
-        if commits > 1 {
-            for at in next..next + commits {
-                self.disk.at_sync(at, SyncFault::Ok);
-                self.faults.remove(&at);
-            }
-        }
-        let [deleted, expired, rotated] = counts;
-        let due = json!({ "DeletedKeys": deleted, "ExpiredMaterials": expired, "RotatedKeys": rotated });
-        let swept = self.attempt(Deed::Sweep, Writes::UpTo(commits), after, Ok(due), |engine| {
-            engine.run_due().map(|report| serde_json::from_str(&report).expect("the report is JSON"))
-        });
-        if let Some((report, due)) = swept {
-            assert_eq!(report, due, "the sweep");
-        }
-    }
-
-    fn create_key(&mut self, spec: u8, origin: u8, level: u8, about: u8, interval: u8) {
+    fn create_key(&mut self, new: &NewKey) {
         if self.model.live().count() >= MAX_KEYS || self.poisoned {
             return;
         }
-        let new = NewKey {
-            spec: pick(&SPECS, spec),
-            origin: pick(&ORIGINS, origin),
-            level: pick(&LEVELS, level),
-            description: description(about),
-            rotation: pick(&INTERVALS, interval),
-        };
         let mut params = json!({
             "KeySpec": new.spec,
             "Origin": new.origin,
             "ProtectionLevel": new.level,
             "Description": new.description,
         });
-        if let Some(interval) = new.rotation {
+        if let Some(usage) = new.usage {
+            params["KeyUsage"] = usage.into();
+        }
+        if new.rotates {
             params["EnableAutomaticRotation"] = true.into();
-            params["RotationInterval"] = interval.into();
+            params["RotationInterval"] = new.interval.into();
         }
         let mut after = self.model.clone();
-        let expected = after.create_key(&new);
+        let expected = after.create_key(new);
         let deed = Deed::Call { action: "CreateKey", params: params.clone() };
         let make = |engine: &Engine| call(engine, "CreateKey", &params);
         let Some((reply, ())) = self.attempt(deed, Writes::IfChanged, after, expected, make) else { return };
         let index = self.model.keys.len() - 1;
-        self.model.keys[index].id = text(&reply, "/KeyMetadata/KeyId").to_owned();
-        self.model.keys[index].versions[0].id = text(&reply, "/KeyMetadata/PrimaryKeyVersion").to_owned();
+        text(&reply, "/KeyMetadata/KeyId").clone_into(&mut self.model.keys[index].id);
+        self.learn();
         let due = self.model.metadata(index, false);
-        self.compare("CreateKey", &params, &reply, &due);
+        assert_eq!(reply, due, "CreateKey {params}");
     }
 }
