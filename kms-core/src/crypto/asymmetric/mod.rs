@@ -20,11 +20,11 @@ mod draw;
 mod native;
 #[cfg(feature = "portable")]
 mod oaep;
-#[cfg(feature = "portable")]
 mod pkcs1;
 #[cfg(feature = "portable")]
 mod portable;
 mod provider;
+mod rsa_block;
 mod rsa_public;
 mod secp256k1;
 mod sm2;
@@ -294,7 +294,7 @@ impl<P: Provider> PrivateKeyOf<P> {
     /// and otherwise random ones; which it is, the [`Choice`] says.
     ///
     /// Who goes on with either in the same way, and asks only once at the end, shows nobody what was wrong. Up to there
-    /// nothing branches on it, as far as the provider does not (`native` says where it does).
+    /// nothing branches on it, except that what is authentic, OAEP and SM2, is asked for as soon as it is known.
     ///
     /// # Errors
     /// [`EntropyError`] when there are no random bytes; `out` is then unspecified.

@@ -6,20 +6,22 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
     KeyPair, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
-    OaepPublicEncryptingKey, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey,
-    PublicEncryptingKey,
+    OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
 };
 use kms_secmem::wiped::with_wiped_zeros;
+use rsa::pkcs8::DecodePrivateKey;
 use subtle::Choice;
 
 use super::der::Signature;
 use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
 use super::rsa_public::AnySalt;
-use super::{DIGEST_LEN, EncryptionScheme, Kind, MAX_MODULUS, Purpose, Refused, SignatureScheme, exactly};
+use super::{
+    DIGEST_LEN, EncryptionScheme, Kind, MAX_MODULUS, Purpose, Refused, SignatureScheme, exactly, pkcs1, rsa_block,
+};
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
 
@@ -56,10 +58,10 @@ pub enum NativeRsaPrivateKey {
     Unwrap(Box<UnwrappingKey>),
 }
 
-/// One key of aws-lc, held twice.
+/// A key that is held twice, by aws-lc and by `rsa`.
 pub struct UnwrappingKey {
     oaep: OaepPrivateDecryptingKey,
-    pkcs1: Pkcs1PrivateDecryptingKey,
+    pkcs1: rsa::PrivateKey,
 }
 
 impl RsaPrivateKey for NativeRsaPrivateKey {
@@ -87,13 +89,13 @@ impl RsaPrivateKey for NativeRsaPrivateKey {
                 let key = PrivateDecryptingKey::from_pkcs8(material).ok()?;
                 let spki: PublicKeyX509Der<'_> = key.public_key().as_der().ok()?;
                 let spki = spki.as_ref().to_vec();
-                let pkcs1 = (purpose == Purpose::Unwrap).then(|| Pkcs1PrivateDecryptingKey::new(key.clone()));
                 let oaep = OaepPrivateDecryptingKey::new(key).ok()?;
-                let private = match pkcs1 {
-                    Some(pkcs1) => Self::Unwrap(Box::new(UnwrappingKey { oaep, pkcs1: pkcs1.ok()? })),
-                    None => Self::Decrypt(Box::new(oaep)),
-                };
-                (private, spki)
+                if purpose == Purpose::Decrypt {
+                    (Self::Decrypt(Box::new(oaep)), spki)
+                } else {
+                    let pkcs1 = rsa::PrivateKey::from_pkcs8_der(material).ok()?;
+                    (Self::Unwrap(Box::new(UnwrappingKey { oaep, pkcs1 })), spki)
+                }
             }
         };
         let public = NativeRsaPublicKey::parse(&spki)?;
@@ -119,42 +121,42 @@ impl RsaPrivateKey for NativeRsaPrivateKey {
         &self,
         scheme: EncryptionScheme,
         ciphertext: &[u8],
-        _: &mut dyn Rng,
+        rng: &mut dyn Rng,
         out: &mut [u8],
     ) -> Result<usize, Refused> {
-        with_wiped_zeros(MAX_MODULUS, |block| {
-            let len = self.decrypt_block(scheme, ciphertext, block)?;
-            out.get_mut(..len).ok_or(Refused)?.copy_from_slice(&block[..len]);
-            Ok(len)
-        })
-    }
-
-    fn decrypt_exactly(&self, scheme: EncryptionScheme, ciphertext: &[u8], _: &mut dyn Rng, out: &mut [u8]) -> Choice {
-        exactly(out, MAX_MODULUS, |block| self.decrypt_block(scheme, ciphertext, block))
-    }
-}
-
-impl NativeRsaPrivateKey {
-    /// Decrypts into the front of `block`, which has room for a modulus: aws-lc wants that.
-    ///
-    /// With PKCS #1 v1.5 aws-lc looks at every byte of the block without a branch, and then, as with OAEP, asks once whether
-    /// all is well. From there the two ways differ: a bad block is put on the thread's list of errors, the message of a good
-    /// one is copied. So the time tells whether the padding was good, by some 100 ns in 640 µs. What would not, a decryption
-    /// that leaves the padding on, aws-lc-rs does not offer.
-    fn decrypt_block(&self, scheme: EncryptionScheme, ciphertext: &[u8], block: &mut [u8]) -> Result<usize, Refused> {
-        let key = match self {
-            Self::Sign(_) => return Err(Refused),
-            Self::Decrypt(key) => key,
-            Self::Unwrap(key) => &key.oaep,
+        let key = match (self, scheme) {
+            (Self::Sign(_), _) | (Self::Decrypt(_), EncryptionScheme::RsaPkcs1) => return Err(Refused),
+            (Self::Unwrap(key), EncryptionScheme::RsaPkcs1) => {
+                return pkcs1::decode(&rsa_block::decrypt(&key.pkcs1, ciphertext, rng)?, out);
+            }
+            (Self::Decrypt(key), _) => key,
+            (Self::Unwrap(key), _) => &key.oaep,
         };
         if ciphertext.len() != key.key_size_bytes() {
             return Err(Refused);
         }
-        let plaintext = match (scheme, self) {
-            (EncryptionScheme::RsaPkcs1, Self::Unwrap(key)) => key.pkcs1.decrypt(ciphertext, block),
-            _ => key.decrypt(oaep(scheme)?, ciphertext, block, None),
-        };
-        Ok(plaintext.map_err(|_| Refused)?.len())
+        // aws-lc wants room for a whole block.
+        with_wiped_zeros(MAX_MODULUS, |block| {
+            let plaintext = key.decrypt(oaep(scheme)?, ciphertext, block, None).map_err(|_| Refused)?;
+            out.get_mut(..plaintext.len()).ok_or(Refused)?.copy_from_slice(plaintext);
+            Ok(plaintext.len())
+        })
+    }
+
+    fn decrypt_exactly(
+        &self,
+        scheme: EncryptionScheme,
+        ciphertext: &[u8],
+        rng: &mut dyn Rng,
+        out: &mut [u8],
+    ) -> Choice {
+        match (self, scheme) {
+            // Whether there is a block, everybody can see.
+            (Self::Unwrap(key), EncryptionScheme::RsaPkcs1) => rsa_block::decrypt(&key.pkcs1, ciphertext, rng)
+                .map_or(Choice::from(0), |block| pkcs1::decode_exactly(&block, out)),
+            // Nobody can make a block with good padding from one that he does not know.
+            _ => exactly(out, MAX_MODULUS, |plaintext| self.decrypt(scheme, ciphertext, rng, plaintext)),
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 
 use p256::ecdsa::signature::hazmat::{PrehashVerifier, RandomizedPrehashSigner};
 use p256::ecdsa::{self, SigningKey, VerifyingKey};
-use rsa::hazmat::rsa_decrypt_and_check;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
-use rsa::{BoxedUint, Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss};
+use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss};
 use sha1::Sha1;
 use sha2::Sha256;
 use subtle::Choice;
@@ -16,7 +15,7 @@ use super::der::Signature;
 use super::draw::{Public, Secret};
 use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
 use super::rsa_public::AnySalt;
-use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme, exactly, oaep, pkcs1};
+use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme, exactly, oaep, pkcs1, rsa_block};
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
 
@@ -120,13 +119,10 @@ impl PortableRsaPrivateKey {
             Purpose::Decrypt => scheme != EncryptionScheme::RsaPkcs1,
             Purpose::Unwrap => true,
         };
-        if !fits || ciphertext.len() != self.key.size() {
+        if !fits {
             return Err(Refused);
         }
-        let bits = u32::try_from(8 * self.key.size()).map_err(|_| Refused)?;
-        let number = BoxedUint::from_be_slice(ciphertext, bits).map_err(|_| Refused)?;
-        let number = rsa_decrypt_and_check(&self.key, Some(&mut Secret(rng)), &number).map_err(|_| Refused)?;
-        Ok(Zeroizing::new(Zeroizing::new(number).to_be_bytes()))
+        rsa_block::decrypt(&self.key, ciphertext, rng)
     }
 }
 
