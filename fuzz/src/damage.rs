@@ -246,7 +246,7 @@ fn write(engine: &Engine, keys: &[Value], damage: &[ErrorCode]) {
     }
     engine.advance_clock(31 * 86_400).unwrap();
     match engine.run_due() {
-        Ok(report) => assert_eq!(report, r#"{"DeletedKeys":1}"#),
+        Ok(report) => assert_eq!(report, r#"{"DeletedKeys":1,"ExpiredMaterials":0,"RotatedKeys":0}"#),
         Err(error) => assert!(damage.contains(&error.code()), "{error:?}"),
     }
     refused("DescribeKey", json!({ "KeyId": keys[2] }), ErrorCode::KeyNotFound);

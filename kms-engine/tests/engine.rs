@@ -162,10 +162,10 @@ fn the_sweep_removes_what_is_due() {
     let (kept, due) = (create(&engine), create(&engine));
     call(&engine, "CreateAlias", json!({ "KeyId": due, "AliasName": "alias/due" })).unwrap();
     call(&engine, "ScheduleKeyDeletion", json!({ "KeyId": due, "PendingWindowInDays": 7 })).unwrap();
-    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":0}"#);
+    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":0,"ExpiredMaterials":0,"RotatedKeys":0}"#);
     engine.advance_clock(7 * 86_400).unwrap();
-    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":1}"#);
-    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":0}"#);
+    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":1,"ExpiredMaterials":0,"RotatedKeys":0}"#);
+    assert_eq!(engine.run_due().unwrap(), r#"{"DeletedKeys":0,"ExpiredMaterials":0,"RotatedKeys":0}"#);
     assert_eq!(call(&engine, "ListKeys", json!({})).unwrap()["TotalCount"], 1);
     assert_eq!(call(&engine, "ListAliases", json!({})).unwrap()["TotalCount"], 0);
     assert!(call(&engine, "DescribeKey", json!({ "KeyId": kept })).is_ok());
