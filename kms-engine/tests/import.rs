@@ -1,6 +1,8 @@
 //! Import of key material through the engine: every way of wrapping, tokens across restarts and stores, and what a refused
 //! import leaves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use kms_core::crypto::asymmetric::{EncryptionScheme, Kind, PublicKey};
@@ -175,4 +177,37 @@ fn tokens_and_fingerprints_outlive_restarts() {
     assert_eq!(parameters.import(&engine, &key, &[1; 16]), Ok(()));
     drop(engine);
     assert_eq!(state(&open(&disk), &key), "Enabled");
+}
+
+/// Goal: a use beside DeleteKeyMaterial and ImportKeyMaterial works or is told that the material is not there; never that the store
+/// is damaged. Method: two threads that use, one that takes the material away and brings it back.
+#[test]
+fn a_use_beside_a_loss_is_no_damage() {
+    let engine = open(&FaultDisk::new());
+    let key = external(&engine, "Aliyun_SM4");
+    let parameters = Parameters::get(&engine, &key, WRAPPINGS[3]);
+    parameters.import(&engine, &key, &[1; 16]).unwrap();
+    let sealed = call(&engine, "Encrypt", json!({ "KeyId": key, "Plaintext": "text" })).unwrap();
+    let blob = sealed["CiphertextBlob"].clone();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (action, params) in
+            [("Encrypt", json!({ "KeyId": key, "Plaintext": "text" })), ("Decrypt", json!({ "CiphertextBlob": blob }))]
+        {
+            let (engine, done) = (&engine, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    if let Err(error) = call(engine, action, params.clone()) {
+                        assert_eq!(error.code(), ErrorCode::KeyPendingImport, "{action}");
+                    }
+                }
+            });
+        }
+        for _ in 0..300 {
+            call(&engine, "DeleteKeyMaterial", json!({ "KeyId": key })).unwrap();
+            parameters.import(&engine, &key, &[1; 16]).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(state(&engine, &key), "Enabled");
 }

@@ -165,12 +165,12 @@ impl Key {
         self.delete_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether it has material; that of an EXTERNAL key may not be there.
+    /// Whether it has material at `now`; that of an EXTERNAL key may not be there, or have expired.
     #[must_use]
-    pub fn has_material(&self) -> bool {
+    pub fn has_material(&self, now: Timestamp) -> bool {
         match self.origin {
             Origin::AliyunKms => true,
-            Origin::External => self.imported.is_some_and(|imported| imported.present),
+            Origin::External => self.imported.is_some_and(|imported| imported.present) && !self.has_expired(now),
         }
     }
 
@@ -180,16 +180,24 @@ impl Key {
         self.imported.filter(|imported| imported.present)?.expires
     }
 
-    /// The key after its imported material was lost, by deletion or expiry: in [`KeyState::PendingImport`], unless it awaits
-    /// its own deletion.
+    /// Whether its imported material has expired at `now`, destroyed or not.
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expiry().is_some_and(|at| at <= now)
+    }
+
+    /// The state that the key is in at `now`: expiry changes it before anybody has recorded that.
     #[must_use]
-    pub fn without_material(&self) -> Self {
-        let state = match Event::LoseMaterial.on(self.state) {
+    pub fn state_at(&self, now: Timestamp) -> KeyState {
+        if self.has_expired(now) { self.state_without_material() } else { self.state }
+    }
+
+    /// The state after its imported material was lost: [`KeyState::PendingImport`], unless it awaits its own deletion.
+    #[must_use]
+    pub fn state_without_material(&self) -> KeyState {
+        match Event::LoseMaterial.on(self.state) {
             Next::State(state) => state,
             Next::Gone | Next::Refused => self.state,
-        };
-        let imported = self.imported.map(|imported| Imported { present: false, ..imported });
-        Self { state, imported, ..self.clone() }
+        }
     }
 
     /// When the next version is due, while rotation is on.
@@ -201,6 +209,8 @@ impl Key {
     /// Whether the next version is due at `now`. Rotation is suspended while the key is not Enabled (OP-28).
     #[must_use]
     pub fn rotation_is_due(&self, now: Timestamp) -> bool {
-        self.next_rotation().is_some_and(|at| at <= now) && self.state == KeyState::Enabled
+        // At the end of time the next date is no later than the last.
+        let due = |at: Timestamp| at <= now && at > self.last_rotation;
+        self.next_rotation().is_some_and(due) && self.state == KeyState::Enabled
     }
 }

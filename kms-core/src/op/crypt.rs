@@ -15,7 +15,7 @@ use crate::crypto::{DerivingKey, NONCE_LEN};
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{EncryptionAlgorithm, Key, KeyUsage, KeyVersion, Settings};
+use crate::model::{EncryptionAlgorithm, Key, KeyUsage, KeyVersion, Origin, Settings};
 use crate::params::{Params, decode_base64};
 use crate::view::Held;
 
@@ -72,7 +72,7 @@ impl<'a> Sealer<'a> {
         ctx.reach(Step::Operation);
         let key = rotation::up_to_date(self.key, self.gate, ctx)?;
         let version = ctx.newest_version(&key)?;
-        let cipher = cipher_of(&version)?;
+        let cipher = cipher_of(&version, &key)?;
         let mut nonce = [0; NONCE_LEN];
         ctx.rng.public(&mut nonce)?;
         blob::seal(cipher, &version.id, kind, context, &nonce, payload, out);
@@ -80,10 +80,13 @@ impl<'a> Sealer<'a> {
     }
 }
 
-/// The material of a version whose key is Enabled: it is there, or the store is damaged.
-fn cipher_of(version: &KeyVersion) -> Result<&DerivingKey, KmsError> {
-    let damaged = || KmsError::with_detail(ErrorCode::StoreCorrupt, "an Enabled key has no material");
-    version.cipher.as_ref().ok_or_else(damaged)
+/// The material of a version whose key is Enabled. Where it is not there, the store is damaged; but imported material may have
+/// gone or come between the two reads, and then the key was PendingImport in between.
+fn cipher_of<'v>(version: &'v KeyVersion, key: &Key) -> Result<&'v DerivingKey, KmsError> {
+    version.cipher.as_ref().ok_or_else(|| match key.origin {
+        Origin::External => ErrorCode::KeyPendingImport.into(),
+        Origin::AliyunKms => KmsError::with_detail(ErrorCode::StoreCorrupt, "an Enabled key has no material"),
+    })
 }
 
 fn bad_blob() -> KmsError {
@@ -115,7 +118,7 @@ impl<'a, 'b> Source<'a, 'b> {
             return Err(bad_blob());
         }
         let out = out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))?;
-        let kind = self.blob.open(cipher_of(&self.version)?, context, out).map_err(|_| bad_blob())?;
+        let kind = self.blob.open(cipher_of(&self.version, &self.key)?, context, out).map_err(|_| bad_blob())?;
         let used = UsedKey { key_id: self.key.id, key_version_id: self.version.id };
         Ok(Opened { used, kind, len })
     }

@@ -9,7 +9,7 @@ use crate::error::KmsError;
 use crate::id::KeyId;
 use crate::model::Key;
 use crate::time::Timestamp;
-use crate::view::{AliasScope, Due};
+use crate::view::{AliasScope, Due, DuePlace, Held};
 
 /// How many records one commit of the sweep writes at most, about: a key with very many goes in several commits.
 const BATCH: usize = 256;
@@ -67,7 +67,7 @@ fn delete(until: Timestamp, ctx: &Ctx<'_>, changes: &mut Vec<Change>, report: &m
         if changes.len() >= BATCH {
             break;
         }
-        if let Some(key) = ctx.view.key(&place.id)? {
+        if let Some(key) = still_due(Due::Deletion, place, ctx)? {
             report.deleted_keys += u64::from(bury(&key, ctx, changes)?);
         }
     }
@@ -77,12 +77,18 @@ fn delete(until: Timestamp, ctx: &Ctx<'_>, changes: &mut Vec<Change>, report: &m
 /// Destroys material that has expired.
 fn expire(until: Timestamp, ctx: &Ctx<'_>, changes: &mut Vec<Change>, report: &mut DueReport) -> Result<(), KmsError> {
     for place in ctx.view.due(Due::Expiry, until, None, BATCH / 2)? {
-        if let Some(key) = ctx.view.key(&place.id)? {
+        if let Some(key) = still_due(Due::Expiry, place, ctx)? {
             changes.extend(import::destroy(&key, ctx)?);
             report.expired_materials += 1;
         }
     }
     Ok(())
+}
+
+/// The key of a place in a list, if it is still there: a list is no precondition of a commit, so that the key may have changed since
+/// that was read.
+fn still_due<'a>(due: Due, place: DuePlace, ctx: &Ctx<'a>) -> Result<Option<Held<'a, Key>>, KmsError> {
+    Ok(ctx.view.key(&place.id)?.filter(|key| due.of(key) == Some(place.at)))
 }
 
 /// Makes versions that are due, unless the plan is not to make any.

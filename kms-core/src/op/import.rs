@@ -188,12 +188,13 @@ impl Operation for ImportKeyMaterial {
         ctx.reach(Step::Operation);
         let token = decode_base64(request.token).and_then(|token| Token::open(&token, import_keys(ctx).ok()?));
         let token = token.filter(|token| token.key == key.id).ok_or(ErrorCode::InvalidImportToken)?;
-        if token.expires <= ctx.now {
+        // One that is issued later than now, when the clock was wrong, would live for longer.
+        if token.expires <= ctx.now || token.expires > ctx.now.plus(TOKEN_LIFE) {
             return Err(ErrorCode::ExpiredImportToken.into());
         }
         let (material, fingerprint) = unwrap(&token, &request.wrapped, &key, ctx)?;
         let imported = Imported { fingerprint, present: true, expires: request.expires };
-        let Next::State(state) = Event::ImportMaterial.on(key.state) else {
+        let Next::State(state) = Event::ImportMaterial.on(key.state_at(ctx.now)) else {
             return Err(ErrorCode::StateModifiedFailed.into());
         };
         let version = ctx.newest_version(&key)?;
@@ -258,5 +259,5 @@ pub(super) fn destroy(key: &Key, ctx: &Ctx<'_>) -> Result<Vec<Change>, KmsError>
     };
     let imported = Some(Imported { present: false, expires: None, ..imported });
     let version = with_material(&*ctx.newest_version(key)?, key, None);
-    Ok(vec![Change::PutKey(Box::new(Key { imported, ..key.without_material() })), version])
+    Ok(vec![Change::PutKey(Box::new(Key { state: key.state_without_material(), imported, ..key.clone() })), version])
 }

@@ -94,7 +94,7 @@ impl Operation for CreateKey {
             aliases: 0,
             tags: Tags::default(),
         };
-        let reply = KeyReply { key_metadata: Metadata::new(&key, ctx.settings) };
+        let reply = KeyReply { key_metadata: Metadata::new(&key, ctx) };
         let version = VersionRecord { id: version, key: id, number: 1, created: ctx.now, spec: request.spec, material };
         Ok(Outcome { reply, changes: vec![Change::PutKey(Box::new(key)), Change::PutVersion(Box::new(version))] })
     }
@@ -137,16 +137,17 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn new(key: &Key, settings: &Settings) -> Self {
+    fn new(key: &Key, ctx: &Ctx<'_>) -> Self {
+        let state = key.state_at(ctx.now);
         Self {
             key_id: key.id,
-            arn: settings.arn(format_args!("key/{}", key.id)),
+            arn: ctx.settings.arn(format_args!("key/{}", key.id)),
             creator: key.creator.clone(),
             creation_date: key.created,
             description: key.description.clone(),
             key_spec: key.spec,
             key_usage: key.usage,
-            key_state: key.state.as_str(),
+            key_state: state.as_str(),
             origin: key.origin,
             protection_level: key.protection,
             primary_key_version: match key.primary {
@@ -155,8 +156,8 @@ impl Metadata {
             },
             last_rotation_date: key.last_rotation,
             delete_date: key.delete_at.map(|at| at.to_string()).unwrap_or_default(),
-            material_expire_time: key.expiry().map(|at| at.to_string()).unwrap_or_default(),
-            automatic_rotation: match (key.rotation, key.state) {
+            material_expire_time: key.expiry().filter(|at| *at > ctx.now).map(|at| at.to_string()).unwrap_or_default(),
+            automatic_rotation: match (key.rotation, state) {
                 (None, _) => "Disabled",
                 (Some(_), KeyState::Enabled) => "Enabled",
                 (Some(_), _) => "Suspended",
@@ -193,7 +194,7 @@ impl Operation for DescribeKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<KeyReply>, KmsError> {
         let key = ctx.enter(&request, Gate::DescribeKey)?;
-        Ok(Outcome::read(KeyReply { key_metadata: Metadata::new(&key, ctx.settings).with_protection(&key) }))
+        Ok(Outcome::read(KeyReply { key_metadata: Metadata::new(&key, ctx).with_protection(&key) }))
     }
 }
 
@@ -376,7 +377,7 @@ impl Filters {
         // A key that went away since its place was read is in no list.
         let Some(key) = ctx.live_key(id)? else { return Ok(false) };
         // Every key is the account's own until the service makes one for itself.
-        Ok(holds(&self.states, key.state)
+        Ok(holds(&self.states, key.state_at(ctx.now))
             && holds(&self.specs, key.spec)
             && holds(&self.usages, key.usage)
             && holds(&self.levels, key.protection)

@@ -7,11 +7,12 @@ use crate::gate::Gate;
 use crate::model::{Key, Settings};
 use crate::params::Params;
 use crate::state::{Event, Next};
+use crate::time::Timestamp;
 
-/// `key` after `event`. The gates let an action through only where its event leads to a state (tested in
+/// `key` after `event`, which meets it in the state that it is in at `now`. The gates let an action through only where its event leads to a state (tested in
 /// [`crate::state`]).
-fn after(key: &Key, event: Event) -> Result<Key, KmsError> {
-    match event.on(key.state) {
+fn after(key: &Key, event: Event, now: Timestamp) -> Result<Key, KmsError> {
+    match event.on(key.state_at(now)) {
         Next::State(state) => Ok(Key { state, ..key.clone() }),
         Next::Gone | Next::Refused => Err(ErrorCode::StateModifiedFailed.into()),
     }
@@ -43,7 +44,7 @@ impl Operation for EnableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::EnableKey)?;
-        put_enabled(&key, after(&key, Event::Enable)?, ctx)
+        put_enabled(&key, after(&key, Event::Enable, ctx.now)?, ctx)
     }
 }
 
@@ -62,7 +63,7 @@ impl Operation for DisableKey {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::DisableKey)?;
-        Ok(put(&key, after(&key, Event::Disable)?))
+        Ok(put(&key, after(&key, Event::Disable, ctx.now)?))
     }
 }
 
@@ -92,7 +93,7 @@ impl Operation for ScheduleKeyDeletion {
             ctx.pass(&key, Gate::ScheduleKeyDeletionProtected)?;
         }
         let delete_at = Some(ctx.now.plus(days * Self::DAY));
-        Ok(put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion)? }))
+        Ok(put(&key, Key { delete_at, ..after(&key, Event::ScheduleDeletion, ctx.now)? }))
     }
 }
 
@@ -111,8 +112,8 @@ impl Operation for CancelKeyDeletion {
 
     fn plan(request: KeyRef<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<Nothing>, KmsError> {
         let key = ctx.enter(&request, Gate::CancelKeyDeletion)?;
-        let event = if key.has_material() { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
-        put_enabled(&key, Key { delete_at: None, ..after(&key, event)? }, ctx)
+        let event = if key.has_material(ctx.now) { Event::CancelDeletion } else { Event::CancelDeletionNoMaterial };
+        put_enabled(&key, Key { delete_at: None, ..after(&key, event, ctx.now)? }, ctx)
     }
 }
 

@@ -5,7 +5,6 @@
 //! before it has changes, so that a rejected call cannot leave a trace.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use crate::Change;
 use crate::crypto::asymmetric::PrivateKey;
@@ -221,20 +220,12 @@ impl<'a> Ctx<'a> {
     /// Lets the action through the gate of a key already found.
     fn pass(&self, key: &Key, gate: Gate) -> Result<(), KmsError> {
         self.reach(Step::State);
-        gate.check(key.state)
+        gate.check(key.state_at(self.now))
     }
 
-    /// The key with this id as it stands now, whatever the sweep has done of what is due: gone if its DeleteDate has come
-    /// (OP-26), and without material that has expired.
+    /// The key with this id, unless its DeleteDate has come: then it is gone, swept away or not (OP-26).
     fn live_key(&self, id: &KeyId) -> Result<Option<Held<'a, Key>>, KmsError> {
-        let Some(key) = self.view.key(id)? else { return Ok(None) };
-        if key.is_gone(self.now) {
-            return Ok(None);
-        }
-        if key.expiry().is_some_and(|at| at <= self.now) {
-            return Ok(Some(Held::Shared(Arc::new(key.without_material()))));
-        }
-        Ok(Some(key))
+        Ok(self.view.key(id)?.filter(|key| !key.is_gone(self.now)))
     }
 
     /// Finds an alias. That of a key that is gone is gone too.
@@ -315,17 +306,23 @@ pub struct Nothing {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::{AccountStatus, VersionRecord};
     use crate::rng::EntropyError;
     use crate::view::{AliasScope, Due, DuePlace, ImportKeys, KeyPlace, Totals};
 
-    /// A store in which nothing is.
-    struct Nobody;
+    /// A store in which nothing is, or one key, without its version; and what its lists say.
+    #[derive(Default)]
+    struct Records {
+        key: Option<Key>,
+        due: Vec<(Due, DuePlace)>,
+    }
 
-    impl View for Nobody {
-        fn key(&self, _: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
-            Ok(None)
+    impl View for Records {
+        fn key(&self, id: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
+            Ok(self.key.as_ref().filter(|key| key.id == *id).map(Held::Lent))
         }
 
         fn version(&self, _: &KeyVersionId) -> Result<Option<Held<'_, KeyVersion>>, KmsError> {
@@ -344,8 +341,9 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn due(&self, _: Due, _: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
-            Ok(Vec::new())
+        fn due(&self, due: Due, until: Timestamp, _: Option<DuePlace>, _: usize) -> Result<Vec<DuePlace>, KmsError> {
+            let places = self.due.iter().filter(|(of, place)| *of == due && place.at <= until);
+            Ok(places.map(|(_, place)| *place).collect())
         }
 
         fn versions(&self, _: &KeyId, _: u32, _: usize) -> Result<Vec<KeyVersionId>, KmsError> {
@@ -388,8 +386,8 @@ mod tests {
 
     /// Plans CreateKey, with what a call has drawn before; the new version, and what it has drawn now.
     fn create(spec: &str, rng: &mut Counting, drawn: Drawn) -> (VersionRecord, Drawn) {
-        let (params, settings) = (params(spec), Settings::default());
-        let mut ctx = Ctx::new(Timestamp::from_unix(0), rng, &Nobody, &settings).again(drawn);
+        let (params, settings, view) = (params(spec), Settings::default(), Records::default());
+        let mut ctx = Ctx::new(Timestamp::from_unix(0), rng, &view, &settings).again(drawn);
         let outcome = crate::Action::CreateKey.plan(&params, &mut ctx).unwrap();
         let version = outcome.changes.into_iter().find_map(|change| match change {
             Change::PutVersion(version) => Some(*version),
@@ -418,9 +416,10 @@ mod tests {
     /// Goal: two draws of one plan are two keys, the second time too.
     #[test]
     fn two_draws_are_two_keys() {
-        let (settings, mut rng, mut drawn, mut seen) = (Settings::default(), Counting(0), Drawn::default(), Vec::new());
+        let (settings, view) = (Settings::default(), Records::default());
+        let (mut rng, mut drawn, mut seen) = (Counting(0), Drawn::default(), Vec::new());
         for _ in 0..3 {
-            let mut ctx = Ctx::new(Timestamp::from_unix(0), &mut rng, &Nobody, &settings).again(drawn);
+            let mut ctx = Ctx::new(Timestamp::from_unix(0), &mut rng, &view, &settings).again(drawn);
             let mut keys = [(); 2].map(|()| ctx.draw(KeySpec::Aes128).unwrap().expose().to_vec());
             assert_ne!(keys[0], keys[1]);
             keys.sort();
@@ -428,5 +427,82 @@ mod tests {
             drawn = ctx.into_drawn();
         }
         assert!(seen.iter().all(|keys| *keys == seen[0]));
+    }
+
+    const fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix(seconds)
+    }
+
+    /// An EXTERNAL key, Disabled, whose material expires at 100; its DeleteDate as given.
+    fn external(delete_at: Option<u64>) -> Key {
+        let (record, _) = create("Aliyun_AES_256", &mut Counting(0), Drawn::default());
+        Key {
+            id: record.key,
+            spec: KeySpec::Aes256,
+            usage: crate::model::KeyUsage::EncryptDecrypt,
+            origin: crate::model::Origin::External,
+            protection: crate::model::ProtectionLevel::Software,
+            creator: String::new(),
+            created: at(0),
+            description: String::new(),
+            state: crate::state::KeyState::Disabled,
+            delete_at: delete_at.map(at),
+            deletion_protection: None,
+            primary: Some(record.id),
+            versions: 1,
+            last_rotation: at(0),
+            rotation: None,
+            imported: Some(crate::model::Imported { fingerprint: [7; 32], present: true, expires: Some(at(100)) }),
+            aliases: 0,
+            tags: crate::model::Tags::default(),
+        }
+    }
+
+    /// Goal: who writes something else about a key does not record that its material has expired. The clock may be wrong, and
+    /// what it took is there again when it is set right.
+    #[test]
+    fn expiry_is_recorded_by_nobody_but_the_sweep() {
+        let (key, settings) = (external(None), Settings::default());
+        let view = Records { key: Some(key.clone()), due: Vec::new() };
+        let mut params = Params::default();
+        for (name, text) in [("KeyId", key.id.to_string()), ("Description", "new".to_owned())] {
+            assert!(params.insert(name.to_owned(), text.into()));
+        }
+        let mut rng = Counting(0);
+        let mut ctx = Ctx::new(at(1000), &mut rng, &view, &settings);
+        let described = crate::Action::DescribeKey.plan(&params, &mut ctx).unwrap().reply;
+        assert!(described.contains(r#""KeyState":"PendingImport""#), "{}", *described);
+        let mut ctx = Ctx::new(at(1000), &mut rng, &view, &settings);
+        let changes = crate::Action::UpdateKeyDescription.plan(&params, &mut ctx).unwrap().changes;
+        let [Change::PutKey(written)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!(**written, Key { description: "new".to_owned(), ..key });
+    }
+
+    /// Goal: what is no longer due when it is looked at is left alone: it was imported anew, or its deletion was cancelled,
+    /// after the list was read.
+    #[test]
+    fn a_list_that_is_behind_destroys_nothing() {
+        let (key, settings) = (external(Some(200)), Settings::default());
+        let place = |at| DuePlace { at: Timestamp::from_unix(at), id: key.id };
+        let due = vec![(Due::Expiry, place(50)), (Due::Deletion, place(150))];
+        let view = Records { key: Some(key.clone()), due };
+        let mut rng = Counting(0);
+        let mut ctx = Ctx::new(at(1000), &mut rng, &view, &settings);
+        let outcome = due::step(Some(at(1000)), &mut ctx).unwrap();
+        assert!(outcome.changes.is_empty(), "{:?}", outcome.changes);
+        assert_eq!(outcome.reply, due::DueReport::default());
+    }
+
+    /// Goal: a clock that stands at the end of time makes no versions without end.
+    #[test]
+    fn the_end_of_time_is_not_due_again() {
+        let rotating = |last| Key {
+            state: crate::state::KeyState::Enabled,
+            last_rotation: last,
+            rotation: Some(crate::time::Interval::days(7)),
+            ..external(None)
+        };
+        assert!(rotating(at(0)).rotation_is_due(Timestamp::MAX));
+        assert!(!rotating(Timestamp::MAX).rotation_is_due(Timestamp::MAX));
     }
 }

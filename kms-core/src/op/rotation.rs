@@ -1,7 +1,8 @@
 //! Rotation: a symmetric key's next version, which encrypts from then on, while all before it still decrypt.
 //!
 //! It is made when it is due, by whoever comes first: the first call that encrypts, the sweep, or a call that makes an overdue
-//! key able to rotate (OP-28). However much time has passed, that is one version, made now.
+//! key Enabled (OP-28) or overdue (8.15). Until somebody comes, the present version is the primary one and the date stands in
+//! the past. However much time has passed, that is one version, made now.
 
 use super::{Ctx, KeyRef, Nothing, Operation, Outcome, Rotation, Step};
 use crate::Change;
@@ -68,7 +69,7 @@ pub(super) fn up_to_date<'a>(key: Held<'a, Key>, gate: Gate, ctx: &Ctx<'a>) -> R
     }
     rotate.rotate(&key.id);
     let key = ctx.live_key(&key.id)?.ok_or(ErrorCode::KeyNotFound)?;
-    gate.check(key.state)?;
+    gate.check(key.state_at(ctx.now))?;
     Ok(key)
 }
 
