@@ -574,8 +574,8 @@ void kms_digest_free(kms_digester *digester);
 kms_status kms_clock_advance(kms *engine, int64_t seconds, kms_error **err);
 
 // Does what is due at the engine's present time. The rules of the API do not wait for it: a key past its DeleteDate is
-// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts, whether
-// or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
+// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts if it can
+// (a full disk or a clock that has leapt may keep it from that), whether or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
 // hours and the engine has been open for as long.
 //
 // An engine whose configuration has sweep does it by itself.
@@ -586,7 +586,9 @@ kms_status kms_clock_advance(kms *engine, int64_t seconds, kms_error **err);
 //              RotatedKeys, keys that got their next version. Free it with kms_string_free.
 //
 // Errors: those of arguments, handle and store.
-kms_status kms_run_due(kms *engine, char **report_json, kms_error **err);
+kms_status kms_run_due(kms *engine,
+                       char **report_json,
+                       kms_error **err);
 
 // Returns the code, for example "Rejected.Disabled", which is what programs compare; for this library's own codes it
 // is the name of the constant, for example "KMS_NULL_ARGUMENT". The text belongs to the error object.
@@ -647,7 +649,8 @@ void kms_error_free(kms_error *error);
 // hsm:            whether keys of protection level HSM can be made; true.
 // cache:          how many records are kept in memory; 10000.
 // sweep:          seconds between two runs of what is due, by a thread of the engine's own; 0: the program calls
-//                 kms_run_due. Not with seed.
+//                 kms_run_due. Not with seed. A program that waits for signals in a thread of its own blocks them
+//                 before this call, so that the engine's threads do not get them.
 //
 // Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
 // what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),

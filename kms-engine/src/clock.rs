@@ -27,7 +27,7 @@
 //!
 //! **What may outlast this engine?** The store remembers the latest time that it has acted on, and its engine never stands
 //! before that again. A leap that got in there would be there for good, so [`Clock::to_remember`] tells of trusted times
-//! alone. By the same measure [`Clock::is_steady`] tells whether what time does by itself may go on.
+//! alone. By the same measure [`Clock::is_steady`] tells whether rotation may go on.
 //!
 //! **What may be destroyed?** Material that is destroyed is lost, and an hour ahead is trusted too easily for that. So the
 //! sweep asks [`Clock::destroyable_until`]:
@@ -100,14 +100,10 @@ impl Clock {
         }
     }
 
-    /// Whether what time does by itself, rotation and the sweep, may go by [`Clock::now`]: not while an untrusted leap
-    /// stands. A manual clock is always steady.
+    /// Whether rotation may go by `now`, which [`Clock::now`] has returned: not if it is of an untrusted leap.
     #[must_use]
-    pub fn is_steady(&self) -> bool {
-        match &self.0 {
-            Source::System(clock) => clock.is_steady(read),
-            Source::Manual(_) => true,
-        }
+    pub fn is_steady(&self, now: Timestamp) -> bool {
+        self.to_remember(now) == now
     }
 
     /// Sees to it that the clock does not stand before `time`: the latest that a store has acted on. A system's clock that
@@ -226,10 +222,6 @@ impl SystemClock {
         }
         self.judged.store(reading.wall.unix(), Ordering::Release);
         (reading.wall, past)
-    }
-
-    fn is_steady(&self, read: impl FnOnce() -> Reading) -> bool {
-        self.look(read).0 <= self.latest()
     }
 
     fn destroyable_until(&self, read: impl FnOnce() -> Reading) -> Option<Timestamp> {

@@ -39,7 +39,7 @@ const ATTEMPTS: usize = 10_000;
 /// million keys beside a busy writer has no instant of its own.
 const STEADY_ATTEMPTS: usize = 3;
 
-/// The answer to [`Engine::call`].
+/// The answer to [`Shared::call`].
 pub struct Answer {
     /// Names the call; also in the JSON text.
     pub request_id: RequestId,
@@ -236,7 +236,7 @@ impl Shared {
             let now = self.clock.now();
             let reader = self.store.reader();
             let mut rng = &self.entropy;
-            let rotation = if self.clock.is_steady() { Rotation::Planned } else { Rotation::Suspended };
+            let rotation = if self.clock.is_steady(now) { Rotation::Planned } else { Rotation::Suspended };
             let mut ctx = Ctx::new(now, &mut rng, &reader, &self.settings).rotating(rotation).again(drawn);
             let outcome = plan(&mut ctx);
             drawn = ctx.into_drawn();
@@ -329,7 +329,7 @@ impl Shared {
     }
 
     /// Decrypts a blob into the front of `out`, which is written only on success, and returns the plaintext's length. A text
-    /// that was encrypted through [`Engine::call`] comes as its UTF-8 bytes.
+    /// that was encrypted through [`Shared::call`] comes as its UTF-8 bytes.
     ///
     /// # Errors
     /// Those of Decrypt, and `KMS_BUFFER_TOO_SMALL`.
@@ -456,12 +456,13 @@ impl Shared {
 /// they plan again, that there is nothing left to do.
 impl Rotate for Shared {
     fn rotate(&self, key: &KeyId) {
-        if self.clock.now().unix() < self.rotation_paused.load(Ordering::Relaxed) {
+        let now = self.clock.now();
+        if !self.clock.is_steady(now) || now.unix() < self.rotation_paused.load(Ordering::Relaxed) {
             return;
         }
         if self.execute(|ctx| rotation::rotate(key, ctx)).is_err() {
             // The present version goes on to encrypt; each call would try in vain, and a full disk makes that slow.
-            self.rotation_paused.store(self.clock.now().plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
+            self.rotation_paused.store(now.plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
         }
     }
 }

@@ -24,8 +24,8 @@ pub unsafe extern "C" fn kms_clock_advance(engine: *mut kms, seconds: i64, err: 
 }
 
 /// Does what is due at the engine's present time. The rules of the API do not wait for it: a key past its DeleteDate is
-/// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts, whether
-/// or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
+/// not found any more, expired material is not used, and a key whose rotation is due rotates before it encrypts if it can
+/// (a full disk or a clock that has leapt may keep it from that), whether or not this was called. By the system's clock, this destroys keys and material only when they have been due for 24
 /// hours and the engine has been open for as long.
 ///
 /// An engine whose configuration has sweep does it by itself.

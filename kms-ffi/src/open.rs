@@ -96,7 +96,8 @@ impl kms_host {
 /// hsm:            whether keys of protection level HSM can be made; true.
 /// cache:          how many records are kept in memory; 10000.
 /// sweep:          seconds between two runs of what is due, by a thread of the engine's own; 0: the program calls
-///                 kms_run_due. Not with seed.
+///                 kms_run_due. Not with seed. A program that waits for signals in a thread of its own blocks them
+///                 before this call, so that the engine's threads do not get them.
 ///
 /// Errors: KMS_ABI_MISMATCH (the program was compiled for another version, or host has no possible size or asks for
 /// what this version does not know), KMS_INVALID_CONFIG, KMS_WRONG_ROOT_KEY, KMS_STORE_LOCKED (it is open elsewhere),
