@@ -1,7 +1,7 @@
 //! What an operation wants written, as data. The engine commits all changes of an operation at once, or none.
 
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{AccountStatus, Alias, AliasName, Key, VersionRecord};
+use crate::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, VersionRecord};
 
 /// One write. Indexes, counters and lists follow from it; the store keeps them.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub enum Change {
     PutAlias(Alias),
     /// Remove an alias.
     RemoveAlias(AliasName),
+    /// Create an AccessKey, or replace its record.
+    PutAccessKey(Box<AccessKey>),
+    /// Remove an AccessKey.
+    RemoveAccessKey(AccessKeyId),
     /// Set the status of the account.
     PutAccountStatus(AccountStatus),
 }

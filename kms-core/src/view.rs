@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::crypto::DerivingKey;
 use crate::error::KmsError;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
+use crate::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion};
 use crate::state::KeyState;
 use crate::time::Timestamp;
 
@@ -163,6 +163,18 @@ pub trait View {
     /// # Errors
     /// The store's.
     fn account_status(&self) -> Result<AccountStatus, KmsError>;
+
+    /// The AccessKey with this id.
+    ///
+    /// # Errors
+    /// The store's.
+    fn access_key(&self, id: &AccessKeyId) -> Result<Option<AccessKey>, KmsError>;
+
+    /// All AccessKeys, in no order.
+    ///
+    /// # Errors
+    /// The store's.
+    fn access_keys(&self) -> Result<Vec<AccessKey>, KmsError>;
 
     /// What seals import tokens and fingerprints material; `None` where nothing can be imported.
     fn import_keys(&self) -> Option<&dyn ImportKeys>;

@@ -10,9 +10,10 @@ use kms_core::context::EncryptionContext;
 use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
 use kms_core::id::{KeyId, RequestId};
-use kms_core::model::{AccountStatus, Settings};
+use kms_core::model::{AccountStatus, Principal, Settings};
 use kms_core::op::due::{self, DueReport};
 use kms_core::op::{Ctx, Drawn, KeyRef, Outcome, Rotate, Rotation, crypt, datakey, rotation, service};
+use kms_core::params::Params;
 use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
 use kms_core::{Action, ErrorCode, KmsError};
@@ -24,6 +25,7 @@ use kms_store::{CommitError, Owner, Reader, Store, Touched};
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
+use crate::access_keys::AccessKeys;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{self, Config, StoreLocation};
@@ -76,6 +78,7 @@ impl fmt::Debug for Engine {
 pub struct Shared {
     store: Store,
     cache: Cache,
+    pub(crate) access_keys: AccessKeys,
     clock: Clock,
     /// Held while a manual clock is turned on.
     advancing: Mutex<()>,
@@ -172,6 +175,7 @@ impl Engine {
             configured
         };
         let shared = Arc::new(Shared {
+            access_keys: AccessKeys::read(&store)?,
             store,
             cache: Cache::new(config.cache),
             clock,
@@ -205,13 +209,26 @@ impl Shared {
     #[must_use]
     pub fn call(&self, action: &str, params_json: &str) -> Answer {
         let request_id = self.request_id();
-        let result = self.answer(action, params_json).map(|body| json::reply(body, &request_id));
+        let result = self
+            .check()
+            .and_then(|()| json::params(params_json))
+            .and_then(|params| self.answer(None, action, &params))
+            .map(|body| json::reply(body, &request_id));
         Answer { request_id, result }
     }
 
-    fn answer(&self, action: &str, params_json: &str) -> Result<Zeroizing<String>, KmsError> {
-        self.check()?;
-        let params = json::params(params_json)?;
+    /// Calls an action for somebody from outside, with the parameters of a request.
+    #[must_use]
+    pub fn call_as(&self, caller: &Principal, action: &str, params: &Params) -> Answer {
+        let request_id = self.request_id();
+        let result = self
+            .check()
+            .and_then(|()| self.answer(Some(caller), action, params))
+            .map(|body| json::reply(body, &request_id));
+        Answer { request_id, result }
+    }
+
+    fn answer(&self, caller: Option<&Principal>, action: &str, params: &Params) -> Result<Zeroizing<String>, KmsError> {
         let row = Action::parse(action);
         if !row.is_some_and(Action::any_account_status) {
             self.check_account()?;
@@ -222,15 +239,19 @@ impl Shared {
             None => return Err(ErrorCode::UnsupportedOperation.into()),
         };
         if action.uses_keys_only() {
-            let outcome = self.on_cache(|ctx| action.plan(&params, ctx))?;
+            let outcome = self.on_cache(|ctx| action.plan(params, ctx))?;
             debug_assert!(outcome.changes.is_empty(), "{}: it only uses keys", action.as_str());
             return Ok(outcome.reply);
         }
-        self.execute(|ctx| action.plan(&params, ctx))
+        self.execute(caller, |ctx| action.plan(params, ctx))
     }
 
     /// Plans, commits and, on conflict, plans again.
-    fn execute<R>(&self, plan: impl Fn(&mut Ctx<'_>) -> Result<Outcome<R>, KmsError>) -> Result<R, KmsError> {
+    pub(crate) fn execute<R>(
+        &self,
+        caller: Option<&Principal>,
+        plan: impl Fn(&mut Ctx<'_>) -> Result<Outcome<R>, KmsError>,
+    ) -> Result<R, KmsError> {
         let mut drawn = Drawn::default();
         for attempt in 0..ATTEMPTS {
             let now = self.clock.now();
@@ -238,6 +259,9 @@ impl Shared {
             let mut rng = &self.entropy;
             let rotation = if self.clock.is_steady(now) { Rotation::Planned } else { Rotation::Suspended };
             let mut ctx = Ctx::new(now, &mut rng, &reader, &self.settings).rotating(rotation).again(drawn);
+            if let Some(caller) = caller {
+                ctx = ctx.called_by(caller);
+            }
             let outcome = plan(&mut ctx);
             drawn = ctx.into_drawn();
             let Outcome { reply, changes } = match outcome {
@@ -269,15 +293,19 @@ impl Shared {
     /// Ends the use of what a commit has made stale, before anybody is told of the commit.
     fn invalidate(&self, touched: &[Touched]) {
         self.cache.invalidate(touched);
-        if touched.contains(&Touched::Owner) {
-            match self.store.reader().owner() {
-                Ok(owner) => self.status.store(owner.status),
-                Err(_) => self.store.poison(),
+        for record in touched {
+            let reread = match record {
+                Touched::Owner => self.store.reader().owner().map(|owner| self.status.store(owner.status)),
+                Touched::AccessKey(id) => self.access_keys.reread(&self.store, id),
+                _ => Ok(()),
+            };
+            if reread.is_err() {
+                self.store.poison();
             }
         }
     }
 
-    fn check(&self) -> Result<(), KmsError> {
+    pub(crate) fn check(&self) -> Result<(), KmsError> {
         if self.broken.load(Ordering::Acquire) { Err(ErrorCode::InternalFailure.into()) } else { self.store.check() }
     }
 
@@ -446,10 +474,16 @@ impl Shared {
         let destroyable = self.clock.destroyable_until();
         let mut total = DueReport { more: true, ..DueReport::default() };
         while total.more && may_go_on() {
-            total.add(self.execute(|ctx| due::step(destroyable, ctx))?);
+            total.add(self.execute(None, |ctx| due::step(destroyable, ctx))?);
         }
         Ok(total)
     }
+}
+
+/// Whether the action of this name writes nothing and reads single records only: it takes no longer than its cryptography.
+#[must_use]
+pub fn only_uses_keys(action: &str) -> bool {
+    Action::parse(action).is_some_and(Action::uses_keys_only)
 }
 
 /// Called in the middle of a call that only uses keys. Threads that meet here plan the same, and all but one of them find, when
@@ -460,7 +494,7 @@ impl Rotate for Shared {
         if !self.clock.is_steady(now) || now.unix() < self.rotation_paused.load(Ordering::Relaxed) {
             return;
         }
-        if self.execute(|ctx| rotation::rotate(key, ctx)).is_err() {
+        if self.execute(None, |ctx| rotation::rotate(key, ctx)).is_err() {
             // The present version goes on to encrypt; each call would try in vain, and a full disk makes that slow.
             self.rotation_paused.store(now.plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kms_core::id::{KeyId, KeyVersionId};
-use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion};
+use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion};
 use kms_core::time::Timestamp;
 use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
@@ -107,6 +107,14 @@ impl View for CachedView<'_> {
 
     fn aliases(&self, scope: AliasScope, after: Option<&Alias>, limit: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
         self.settled(|reader| reader.aliases(scope, after, limit))
+    }
+
+    fn access_key(&self, id: &AccessKeyId) -> Result<Option<AccessKey>, KmsError> {
+        self.settled(|reader| reader.access_key(id))
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, KmsError> {
+        self.settled(View::access_keys)
     }
 
     fn account_status(&self) -> Result<AccountStatus, KmsError> {

@@ -6,8 +6,8 @@
 
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{
-    AccountStatus, Alias, AliasName, Imported, Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Tag, Tags,
-    VersionRecord,
+    AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Imported, Key, KeySpec, KeyUsage, Origin, ProtectionLevel,
+    Tag, Tags, VersionRecord,
 };
 use kms_core::secret::SecretBytes;
 use kms_core::state::KeyState;
@@ -284,6 +284,43 @@ impl Record for Alias {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct AccessKeyV1<'b> {
+    id: &'b str,
+    secret: &'b [u8],
+    account: &'b str,
+    created: u64,
+    enabled: bool,
+    comment: &'b str,
+}
+
+impl Record for AccessKey {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BadPayload> {
+        let v1 = AccessKeyV1 {
+            id: self.id.as_str(),
+            secret: self.secret.expose(),
+            account: &self.account,
+            created: self.created.unix(),
+            enabled: self.enabled,
+            comment: &self.comment,
+        };
+        encode(&v1, 128 + self.comment.len())
+    }
+
+    fn decode(schema: u16, payload: &[u8]) -> Result<Self, BadPayload> {
+        only_v1(schema)?;
+        let v1: AccessKeyV1<'_> = decode(payload)?;
+        Ok(Self {
+            id: AccessKeyId::parse(v1.id).ok_or(BadPayload)?,
+            secret: SecretBytes::copied_from(v1.secret),
+            account: v1.account.to_owned(),
+            created: Timestamp::from_unix(v1.created),
+            enabled: v1.enabled,
+            comment: v1.comment.to_owned(),
+        })
+    }
+}
+
 /// Whom the store belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -419,6 +456,17 @@ mod tests {
         Alias { name, key: KeyId::from_bytes([1; 16]), created: Timestamp::from_unix(1) }
     }
 
+    fn access_key() -> AccessKey {
+        AccessKey {
+            id: AccessKeyId::parse("0123456789abcdef").unwrap(),
+            secret: SecretBytes::copied_from(b"xyz"),
+            account: "12".to_owned(),
+            created: Timestamp::from_unix(300),
+            enabled: true,
+            comment: "c".to_owned(),
+        }
+    }
+
     fn owner() -> Owner {
         Owner {
             account: "7".to_owned(),
@@ -447,6 +495,7 @@ mod tests {
         check(version(Some(b"ab")).encode(), format!("{twos} {ones} 01 ac02 00 01 02 6162"));
         check(version(None).encode(), format!("{twos} {ones} 01 ac02 00 00"));
         check(alias().encode(), format!("07 616c6961732f61 {ones} 01"));
+        check(access_key().encode(), "10 30313233343536373839616263646566 03 78797a 02 3132 ac02 01 01 63".to_owned());
         check(owner().encode(), "01 37 01 72 03 01".to_owned());
         check(head().encode(), "01 c801 02 03".to_owned());
     }
@@ -481,6 +530,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_else() {
         assert_eq!(round_trip(&key()), key());
         assert_eq!(round_trip(&alias()), alias());
+        assert_eq!(round_trip(&access_key()), access_key());
         assert_eq!(round_trip(&owner()), owner());
         assert_eq!(round_trip(&head()), head());
         let read = round_trip(&version(Some(b"0123")));

@@ -12,6 +12,7 @@
 //! | `k` key id | key |
 //! | `v` version id | key version, material included |
 //! | `a` PRF(name) | alias |
+//! | `p` PRF(id) | AccessKey |
 //! | `l` created, key id | list: keys in the order of their creation |
 //! | `d` DeleteDate, key id | list: keys that await their destruction |
 //! | `e` time, key id | list: keys whose imported material expires |
@@ -35,6 +36,8 @@ pub(crate) const TOTALS: &[u8] = b"t";
 pub(crate) const KEY_LIST: &[u8] = b"l";
 /// The length of the prefix of a list of keys that await something.
 pub(crate) const DUE_PREFIX: usize = 1;
+/// The prefix of AccessKeys.
+pub(crate) const ACCESS_KEYS: &[u8] = b"p";
 /// The prefix of the list of aliases.
 pub(crate) const ALIAS_LIST: &[u8] = b"m";
 
@@ -57,6 +60,10 @@ pub(crate) fn version(id: &KeyVersionId) -> Vec<u8> {
 
 pub(crate) fn alias(name: &NameHash) -> Vec<u8> {
     join(b'a', &[name])
+}
+
+pub(crate) fn access_key(id: &NameHash) -> Vec<u8> {
+    join(b'p', &[id])
 }
 
 pub(crate) fn key_list(created: Timestamp, id: &KeyId) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kms_core::id::{KeyId, KeyVersionId};
-use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion, VersionRecord};
+use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion, VersionRecord};
 use kms_core::time::Timestamp;
 use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
@@ -303,6 +303,23 @@ impl View for Reader<'_> {
             let (created, _) = keys::read_entry::<32>(next, list.len())
                 .ok_or_else(|| damaged("a list of aliases has an entry of another form"))?;
             at = Some(created);
+        }
+    }
+
+    fn access_key(&self, id: &AccessKeyId) -> Result<Option<AccessKey>, KmsError> {
+        self.record(keys::access_key(&self.sealer.name("access key", id.as_str())), RecordType::AccessKey)
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, KmsError> {
+        self.absent.set(true);
+        let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let records = self.raw.scan(keys::ACCESS_KEYS, after.as_deref(), CHUNK, Direction::Forward)?;
+            let Some((last, _)) = records.last() else { return Ok(found) };
+            after = Some(last.clone());
+            for (key, _) in records {
+                found.extend(self.record(key, RecordType::AccessKey)?);
+            }
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) enum RecordType {
     Alias = 5,
     /// An entry of a list: its key says all, its seal that it was put there by us.
     Entry = 6,
+    AccessKey = 7,
 }
 
 /// What stands before the nonce.
@@ -181,6 +182,7 @@ impl Front {
             4 => RecordType::Version,
             5 => RecordType::Alias,
             6 => RecordType::Entry,
+            7 => RecordType::AccessKey,
             _ => return None,
         };
         let schema = u16::from_be_bytes(*schema);

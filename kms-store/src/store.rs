@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use kms_core::id::{KeyId, KeyVersionId};
-use kms_core::model::{Alias, AliasName, Key, VersionRecord};
+use kms_core::model::{AccessKey, AccessKeyId, Alias, AliasName, Key, VersionRecord};
 use kms_core::rng::Rng;
 use kms_core::time::Timestamp;
-use kms_core::view::{Due, ImportKeys};
+use kms_core::view::{Due, ImportKeys, View as _};
 use kms_core::{Change, ErrorCode, KmsError};
 
 use crate::codec::{Head, Owner, Record, V1, why};
@@ -29,6 +29,8 @@ pub enum Touched {
     Version(KeyVersionId),
     /// An alias.
     Alias(AliasName),
+    /// An AccessKey.
+    AccessKey(AccessKeyId),
     /// The owner, account status included.
     Owner,
 }
@@ -169,6 +171,11 @@ impl Store {
             writer.entry(before.as_ref().map(place), after.as_ref().map(place))?;
             touched.push(Touched::Alias(name));
         }
+        for (id, Edit { after, .. }) in draft.access_keys {
+            let hash = self.sealer.name("access key", id.as_str());
+            writer.record(keys::access_key(&hash), RecordType::AccessKey, after.as_ref())?;
+            touched.push(Touched::AccessKey(id));
+        }
         if let Some(owner) = draft.owner {
             writer.record(keys::SETTINGS.to_vec(), RecordType::Settings, Some(&owner))?;
             touched.push(Touched::Owner);
@@ -225,6 +232,7 @@ struct Draft {
     keys: BTreeMap<KeyId, Edit<Key>>,
     versions: BTreeMap<KeyVersionId, Edit<VersionRecord>>,
     aliases: BTreeMap<AliasName, Edit<Alias>>,
+    access_keys: BTreeMap<AccessKeyId, Edit<AccessKey>>,
     owner: Option<Owner>,
 }
 
@@ -249,6 +257,13 @@ impl Draft {
             }
             Change::RemoveAlias(name) => {
                 edit(&mut self.aliases, name, |name| reader.alias_record(name))?.after = None;
+            }
+            Change::PutAccessKey(key) => {
+                let edit = edit(&mut self.access_keys, key.id.clone(), |id| reader.access_key(id))?;
+                edit.after = Some(*key);
+            }
+            Change::RemoveAccessKey(id) => {
+                edit(&mut self.access_keys, id, |id| reader.access_key(id))?.after = None;
             }
             Change::PutAccountStatus(status) => self.owner = Some(Owner { status, ..reader.owner()? }),
             // `Change` grows by new kinds only together with this function.

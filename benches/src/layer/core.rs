@@ -8,7 +8,7 @@ use kms_core::context::EncryptionContext;
 use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
 use kms_core::id::{KeyId, KeyVersionId};
-use kms_core::model::{AccountStatus, Alias, AliasName, Key, KeyVersion, Settings};
+use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion, Settings};
 use kms_core::op::{Ctx, KeyRef, crypt, datakey};
 use kms_core::params::Params;
 use kms_core::time::Timestamp;
@@ -58,6 +58,14 @@ impl View for OneKey {
     }
 
     fn aliases(&self, _: AliasScope, _: Option<&Alias>, _: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
+        Ok(Vec::new())
+    }
+
+    fn access_key(&self, _: &AccessKeyId) -> Result<Option<AccessKey>, KmsError> {
+        Ok(None)
+    }
+
+    fn access_keys(&self) -> Result<Vec<AccessKey>, KmsError> {
         Ok(Vec::new())
     }
 

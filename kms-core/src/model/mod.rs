@@ -1,5 +1,6 @@
 //! The records of the KMS as plain data, and the values they are made of.
 
+mod access_key;
 mod account;
 mod algorithm;
 mod alias;
@@ -7,6 +8,7 @@ mod key;
 mod tag;
 mod version;
 
+pub use access_key::{AccessKey, AccessKeyId, Principal};
 pub use account::{AccountStatus, Limits, Settings};
 pub use algorithm::{EncryptionAlgorithm, SigningAlgorithm, WrappingAlgorithm};
 pub use alias::{Alias, AliasName};

@@ -80,7 +80,7 @@ impl Operation for CreateKey {
             usage: request.usage,
             origin: request.origin,
             protection: request.protection,
-            creator: ctx.settings.account.clone(),
+            creator: ctx.account().to_owned(),
             created: ctx.now,
             description: request.description.to_owned(),
             state,

@@ -11,13 +11,14 @@ use crate::crypto::asymmetric::PrivateKey;
 use crate::error::{ErrorCode, KmsError};
 use crate::gate::Gate;
 use crate::id::{KeyId, KeyVersionId};
-use crate::model::{Alias, AliasName, Key, KeySpec, KeyVersion, Settings};
+use crate::model::{Alias, AliasName, Key, KeySpec, KeyVersion, Principal, Settings};
 use crate::params::Params;
 use crate::rng::Rng;
 use crate::secret::SecretBytes;
 use crate::time::Timestamp;
 use crate::view::{Held, View};
 
+pub mod access_key;
 pub mod alias;
 pub mod asymmetric;
 pub mod crypt;
@@ -36,7 +37,7 @@ pub mod version;
 
 pub(crate) use render::render;
 
-/// What an operation may use: the instant, randomness, what is recorded, and the host's settings.
+/// What an operation may use: the instant, randomness, what is recorded, the host's settings, and for whom it works.
 pub struct Ctx<'a> {
     /// The instant of the call.
     pub now: Timestamp,
@@ -46,6 +47,7 @@ pub struct Ctx<'a> {
     pub view: &'a dyn View,
     /// Account, region and limits.
     pub settings: &'a Settings,
+    principal: Option<&'a Principal>,
     rotation: Rotation<'a>,
     order: Order,
     drawn: Drawn,
@@ -148,10 +150,21 @@ pub enum Step {
 struct Order(Cell<Step>);
 
 impl<'a> Ctx<'a> {
-    /// The circumstances of one call.
+    /// The circumstances of one call, made by the owner of the engine.
     pub fn new(now: Timestamp, rng: &'a mut dyn Rng, view: &'a dyn View, settings: &'a Settings) -> Self {
         let order = Order(Cell::new(Step::Required));
-        Self { now, rng, view, settings, rotation: Rotation::Planned, order, drawn: Drawn::default() }
+        Self { now, rng, view, settings, principal: None, rotation: Rotation::Planned, order, drawn: Drawn::default() }
+    }
+
+    /// The same circumstances, with somebody else who calls.
+    #[must_use]
+    pub fn called_by(self, principal: &'a Principal) -> Self {
+        Self { principal: Some(principal), ..self }
+    }
+
+    /// The account for which the call is made.
+    pub(crate) fn account(&self) -> &'a str {
+        self.principal.map_or(&self.settings.account, |principal| &principal.account)
     }
 
     /// The same circumstances, with somebody else to make the versions that are due.
@@ -309,7 +322,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{AccountStatus, VersionRecord};
+    use crate::model::{AccessKey, AccessKeyId, AccountStatus, VersionRecord};
     use crate::rng::EntropyError;
     use crate::view::{AliasScope, Due, DuePlace, ImportKeys, KeyPlace, Totals};
 
@@ -351,6 +364,14 @@ mod tests {
         }
 
         fn aliases(&self, _: AliasScope, _: Option<&Alias>, _: usize) -> Result<Vec<Arc<Alias>>, KmsError> {
+            Ok(Vec::new())
+        }
+
+        fn access_key(&self, _: &AccessKeyId) -> Result<Option<AccessKey>, KmsError> {
+            Ok(None)
+        }
+
+        fn access_keys(&self) -> Result<Vec<AccessKey>, KmsError> {
             Ok(Vec::new())
         }
 
