@@ -145,7 +145,8 @@ impl<'de> Visitor<'de> for PairsVisitor {
 
 /// The text that a JSON string stands for, in a buffer that never moves. `None` if it is not a string, or if it names
 /// half of a surrogate pair.
-pub(crate) fn unquote(json: &str) -> Option<Zeroizing<String>> {
+#[must_use]
+pub fn unquote(json: &str) -> Option<Zeroizing<String>> {
     let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
     // Every escape is longer than what it stands for.
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
