@@ -4,6 +4,7 @@
 //!   layer: ring, XAES, core, engine, C ABI ──► Contestant ──┬──► benches/layers        criterion's reports
 //!                                              (checked)    ├──► benches/side_by_side  alternating rounds, ratios
 //!   libraries, C ABI: sign, verify, … ───────────────────────┼──► benches/asymmetric    likewise
+//!   requests, signed ────────────────────────────────────────┼──► benches/signature     likewise
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
 //! ```
@@ -21,6 +22,7 @@ pub mod durable;
 pub mod layer;
 pub mod machine;
 pub mod rounds;
+pub mod signature;
 pub mod table;
 
 pub use contestant::{Contestant, Operation, Task};
