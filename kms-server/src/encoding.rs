@@ -16,11 +16,15 @@ pub(crate) type Pair = (String, Zeroizing<String>);
 /// The pairs of a query or of a form, in their order. A piece without `=` is a name with an empty value; an empty piece is
 /// none.
 pub(crate) fn pairs(encoded: &[u8]) -> impl Iterator<Item = Result<Pair, Malformed>> {
-    encoded.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
-        let (name, value) = match piece.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&piece[..at], &piece[at + 1..]),
-            None => (piece, &[][..]),
-        };
+    let mut rest = Some(encoded);
+    let pieces = std::iter::from_fn(move || {
+        let (piece, behind) = cut(rest?, b'&');
+        rest = behind;
+        Some(piece)
+    });
+    pieces.filter(|piece| !piece.is_empty()).map(|piece| {
+        let (name, value) = cut(piece, b'=');
+        let value = value.unwrap_or_default();
         let mut name = decode(name)?;
         Ok((std::mem::take(&mut *name), decode(value)?))
     })
@@ -31,7 +35,7 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Zeroizing<String>, Malformed> {
     // Room for the whole before it is filled: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(encoded.len()));
     let mut rest = encoded;
-    while let Some(at) = escape_at(rest) {
+    while let Some(at) = find(rest, |byte| (byte == b'%') | (byte == b'+')) {
         bytes.extend_from_slice(&rest[..at]);
         rest = match rest[at..] {
             [b'+', ..] => {
@@ -55,17 +59,23 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Zeroizing<String>, Malformed> {
     }
 }
 
-/// Where the next escape stands. Many bytes are asked at once for whether there is one at all: most have none.
-fn escape_at(encoded: &[u8]) -> Option<usize> {
-    let is_escape = |byte: &u8| matches!(byte, b'%' | b'+');
-    let mut before = 0;
-    for chunk in encoded.chunks(CHUNK) {
-        if chunk.iter().fold(false, |any, byte| any | is_escape(byte)) {
-            return chunk.iter().position(is_escape).map(|at| before + at);
-        }
-        before += CHUNK;
+/// What stands before the first `at`, and what behind it.
+fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+    match find(bytes, |byte| byte == at) {
+        Some(place) => (&bytes[..place], Some(&bytes[place + 1..])),
+        None => (bytes, None),
     }
-    None
+}
+
+/// Where the first byte of a kind stands. Many are asked at once for whether there is one among them: most have none.
+fn find(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
+    let (chunks, rest) = bytes.as_chunks::<CHUNK>();
+    for (at, chunk) in chunks.iter().enumerate() {
+        if chunk.iter().fold(false, |any, byte| any | is(*byte)) {
+            return chunk.iter().position(|byte| is(*byte)).map(|within| at * CHUNK + within);
+        }
+    }
+    rest.iter().position(|byte| is(*byte)).map(|within| bytes.len() - rest.len() + within)
 }
 
 fn hex_digit(digit: u8) -> Result<u8, Malformed> {
@@ -144,20 +154,30 @@ impl<S: FnMut(&[u8])> Speller<S> {
 
     /// Passes on `text` in this spelling.
     pub(crate) fn spell(&mut self, spelling: &Spelling, text: &str) {
-        for chunk in text.as_bytes().chunks(CHUNK) {
+        let (chunks, rest) = text.as_bytes().as_chunks::<CHUNK>();
+        for chunk in chunks {
             if self.len > PIECE - ROOM {
                 self.flush();
             }
             if chunk.iter().fold(true, |all, byte| all & is_unreserved(*byte)) {
-                self.piece[self.len..self.len + chunk.len()].copy_from_slice(chunk);
-                self.len += chunk.len();
-                continue;
+                self.piece[self.len..self.len + CHUNK].copy_from_slice(chunk);
+                self.len += CHUNK;
+            } else {
+                self.spell_each(spelling, chunk);
             }
-            for byte in chunk {
-                let row = &spelling.0[usize::from(*byte)];
-                self.piece[self.len..self.len + row.len()].copy_from_slice(row);
-                self.len += usize::from(row[7]);
-            }
+        }
+        if self.len > PIECE - ROOM {
+            self.flush();
+        }
+        self.spell_each(spelling, rest);
+    }
+
+    /// There is room for them.
+    fn spell_each(&mut self, spelling: &Spelling, bytes: &[u8]) {
+        for byte in bytes {
+            let row = &spelling.0[usize::from(*byte)];
+            self.piece[self.len..self.len + row.len()].copy_from_slice(row);
+            self.len += usize::from(row[7]);
         }
     }
 
