@@ -1,0 +1,143 @@
+//! A stop cuts no answer, waits for nobody who has nothing to wait for, and leaves nothing running.
+
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Client, SHORT, front, limits, quick, request, start};
+use kms_server::{ServeOptions, Server, serve_connection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+#[test]
+fn no_answer_is_cut() {
+    let mut server = start(limits());
+    let answered = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..16)
+        .map(|number| {
+            let (http, https, answered) = (server.http, server.https, Arc::clone(&answered));
+            std::thread::spawn(move || {
+                let request = request(Duration::from_millis(number), &"x".repeat(1000));
+                // An answer that is cut is an error here; no answer at all is the end.
+                macro_rules! drive {
+                    ($client:expr) => {{
+                        let mut client = $client;
+                        while std::io::Write::write_all(client.stream.get_mut(), request.as_bytes()).is_ok() {
+                            match client.try_answer() {
+                                Ok(Some(answer)) if answer.status == 200 => answered.fetch_add(1, Ordering::Relaxed),
+                                Ok(Some(answer)) => panic!("{answer:?}"),
+                                Ok(None) => break,
+                                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                                Err(error) => panic!("cut: {error}"),
+                            };
+                        }
+                    }};
+                }
+                if number % 2 == 0 { drive!(Client::to(http)) } else { drive!(Client::over_tls(https)) }
+            })
+        })
+        .collect();
+    std::thread::sleep(SHORT);
+    let begun = Instant::now();
+    server.stop();
+    server.stopped();
+    assert!(begun.elapsed() < Duration::from_secs(2), "took {:?}", begun.elapsed());
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert!(answered.load(Ordering::Relaxed) > 16);
+    assert!(TcpStream::connect(server.http).is_err(), "it still listens");
+}
+
+#[test]
+fn requests_in_progress_are_finished_and_idle_clients_are_not_waited_for() {
+    let mut server = start(limits());
+    let mut fresh = server.connect();
+    let mut shaking = Client::to(server.https);
+    let mut idle = server.connect();
+    idle.send(quick());
+    idle.answer();
+    let mut working = server.connect();
+    working.send(request(3 * SHORT, ""));
+    let mut sending = server.connect();
+    sending.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 4\r\n\r\n");
+    std::thread::sleep(SHORT / 2);
+    server.stop();
+    for client in [&mut fresh, &mut idle, &mut shaking] {
+        assert!(client.is_closed() < SHORT);
+    }
+    assert!(TcpStream::connect(server.http).is_err(), "it still listens");
+    sending.send("body");
+    for client in [&mut sending, &mut working] {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        client.is_closed();
+    }
+    server.stopped();
+}
+
+#[test]
+fn the_drain_ends_but_not_before_what_is_being_performed() {
+    let mut limits = limits();
+    limits.drain = SHORT;
+    let mut server = start(limits);
+    let mut gone = server.connect();
+    gone.send(request(4 * SHORT, ""));
+    let mut working = server.connect();
+    working.send(request(4 * SHORT, ""));
+    let mut sending = server.connect();
+    sending.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 4\r\n\r\n");
+    std::thread::sleep(SHORT / 3);
+    drop(gone);
+    let begun = Instant::now();
+    server.stop();
+    for client in [&mut sending, &mut working] {
+        client.is_closed();
+    }
+    let dropped = begun.elapsed();
+    assert!(dropped > SHORT / 2 && dropped < 2 * SHORT, "dropped after {dropped:?}");
+    server.stopped();
+    let returned = begun.elapsed();
+    assert!(returned > 3 * SHORT, "returned after {returned:?}, with requests still being performed");
+}
+
+#[test]
+fn a_connection_can_be_served_over_anything() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut client, stream) = tokio::io::duplex(64);
+        let serving = tokio::spawn(async move {
+            serve_connection(front(), stream, &limits(), std::future::pending()).await;
+        });
+        client.write_all(quick().as_bytes()).await.unwrap();
+        client.write_all(b"garbage\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("\"RequestId\"").count(), 2, "{answers}");
+        assert!(answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.contains("HTTP/1.1 400 Bad Request\r\n"));
+        drop(client);
+        serving.await.unwrap();
+    });
+}
+
+#[test]
+fn what_cannot_be_bound_is_named() {
+    let any = || vec!["127.0.0.1:0".parse().unwrap()];
+    assert!(Server::bind(front(), ServeOptions { http: any(), ..ServeOptions::default() }).is_err(), "no runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let without = Server::bind(front(), ServeOptions { https: any(), ..ServeOptions::default() });
+        assert!(without.err().unwrap().to_string().contains("certificate"));
+        let first = Server::bind(front(), ServeOptions { http: any(), ..ServeOptions::default() }).unwrap();
+        let taken = first.http_addresses().to_vec();
+        let second = Server::bind(front(), ServeOptions { http: taken.clone(), ..ServeOptions::default() });
+        let error = second.err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&taken[0].to_string()), "{error}");
+        // Bound is listened to: the backlog holds the client.
+        let mut client = TcpStream::connect(taken[0]).unwrap();
+        drop(first);
+        let _ = client.read(&mut [0]);
+    });
+}
