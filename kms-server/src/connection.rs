@@ -178,7 +178,7 @@ fn response(reply: Reply) -> Response<Full<Wiped>> {
     response
 }
 
-/// The body of an answer, which may be a plaintext: it is wiped when hyper has copied it.
+/// The body of an answer, which may be a plaintext: it is wiped when it is written.
 struct Wiped {
     bytes: Zeroizing<String>,
     read: usize,

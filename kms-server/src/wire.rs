@@ -4,7 +4,7 @@
 //! Idling for a minute is fair and a head that takes a minute is not, so the stream itself tells the two apart: it sees
 //! the first byte of a request come, and is told by the service when a head is complete and when its answer is ready.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -234,8 +234,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
     }
 
-    /// The head of an answer has to be seen whole, and alone with what is before it.
+    /// Without this, hyper would copy bodies to where they are not wiped.
     fn is_write_vectored(&self) -> bool {
-        false
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // hyper writes heads in one piece, which comes first, and those of its own answers without another behind it.
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        if answers::own_answer(first).is_some() {
+            return self.poll_write(cx, first);
+        }
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.writing.watch(result, this.limits.write_time, cx)
     }
 }

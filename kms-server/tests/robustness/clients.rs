@@ -118,6 +118,27 @@ fn a_body_has_a_greatest_length() {
     }
 }
 
+/// Goal: who sends all of a request before it reads learns what was wrong with it. Method: such a client, with more to send
+/// than fits into the buffers on the way; closing at once would reset the connection under it.
+#[test]
+fn a_refusal_reaches_who_is_still_sending() {
+    let server = start(limits());
+    let body = 16 << 20;
+    let declared = format!("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: {body}\r\n\r\n");
+    for head in [declared.as_str(), "garbage\r\n\r\n"] {
+        let mut client = server.connect();
+        client.send(head);
+        client.send(vec![b'x'; body]);
+        client.finish();
+        client.is_refused();
+        let mut client = Client::over_tls(server.https);
+        client.send(head);
+        client.send(vec![b'x'; body]);
+        client.is_refused();
+        server.is_well();
+    }
+}
+
 #[test]
 fn a_head_has_a_greatest_size() {
     let server = start(limits());

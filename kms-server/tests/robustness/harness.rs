@@ -44,7 +44,7 @@ pub(super) struct Running {
     pub(super) http: SocketAddr,
     pub(super) https: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Instant>>,
 }
 
 pub(super) fn start(limits: Limits) -> Running {
@@ -58,7 +58,9 @@ pub(super) fn start(limits: Limits) -> Running {
             let server = Server::bind(front(), ServeOptions { http: any(), https: any(), tls, limits }).unwrap();
             bound.send((server.http_addresses()[0], server.https_addresses()[0])).unwrap();
             server.run(async { drop(stopped.await) }).await.unwrap();
-        });
+            // Before the runtime is dropped, which waits for its threads whatever the server did.
+            Instant::now()
+        })
     });
     let (http, https) = addresses.recv().unwrap();
     Running { http, https, stop: Some(stop), thread: Some(thread) }
@@ -74,9 +76,9 @@ impl Running {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// Waits until it has stopped.
-    pub(super) fn stopped(&mut self) {
-        self.thread.take().unwrap().join().unwrap();
+    /// Waits until it has stopped, and tells when `run` returned.
+    pub(super) fn stopped(&mut self) -> Instant {
+        self.thread.take().unwrap().join().unwrap()
     }
 
     /// Whatever came before, the next client is answered at once, here and over TLS.
