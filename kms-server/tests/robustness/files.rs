@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{SHORT, limits, quick, start};
+use crate::harness::{SHORT, USUAL, limits, quick, start};
 
 /// Processor time that this process has used, in ticks of a hundredth of a second, from its open `/proc/self/stat`.
 fn ticks(file: &mut File) -> u64 {
@@ -59,7 +59,7 @@ fn accepting_survives_the_want_of_files() {
     let used = ticks(&mut stat) - before;
     assert!(used < 20, "{used} ticks for nothing");
     first.send(quick());
-    assert_eq!(first.answer().status, 200);
+    assert_eq!(first.answer().status, USUAL);
     drop(clients);
     server.is_well();
 }

@@ -25,6 +25,9 @@ pub(super) fn request(taking: Duration, body: &str) -> String {
     format!("POST /?sleep={} HTTP/1.1\r\nHost: kms\r\nContent-Length: {len}\r\n\r\n{body}", taking.as_millis())
 }
 
+/// The status that such a request is answered with.
+pub(super) const USUAL: u16 = 200;
+
 /// A request that is answered at once.
 pub(super) fn quick() -> String {
     request(Duration::ZERO, "")
@@ -86,11 +89,11 @@ impl Running {
         let begun = Instant::now();
         let mut client = self.connect();
         client.send(quick());
-        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.answer().status, USUAL);
         let mut client = Client::over_tls(self.https);
         client.send(quick());
-        assert_eq!(client.answer().status, 200);
-        assert!(begun.elapsed() < Duration::from_secs(2), "a normal request took {:?}", begun.elapsed());
+        assert_eq!(client.answer().status, USUAL);
+        assert!(begun.elapsed() < Duration::from_secs(3), "a normal request took {:?}", begun.elapsed());
     }
 }
 
@@ -138,7 +141,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         assert!(self.header("content-type").is_some_and(|t| t.starts_with("application/json")), "{self:?}");
         assert!(self.header("date").is_some(), "{self:?}");
-        if self.status != 200 {
+        if self.status >= 400 {
             assert_eq!(body["HttpStatus"], self.status, "{self:?}");
             assert!(body["Message"].is_string(), "{self:?}");
         }

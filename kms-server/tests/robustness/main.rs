@@ -6,4 +6,5 @@
 mod clients;
 mod files;
 mod harness;
+mod panics;
 mod stop;
