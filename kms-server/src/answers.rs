@@ -8,7 +8,7 @@
 //! of ours to earlier requests of a pipeline, and their bodies hold what clients have sent; but none of them holds a raw
 //! CR LF, neither JSON nor XML as we write it, so that nothing in a body passes for the end of a head.
 
-use crate::front::Reply;
+use crate::respond::Reply;
 
 /// Where in `written`, bytes that hyper is about to write, an answer of its own begins. It can only be the last one.
 pub(crate) fn own_answer(written: &[u8]) -> Option<usize> {

@@ -22,8 +22,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::front::{Front, Incoming, Reply};
+use crate::front::{Call, Front, Incoming};
 use crate::limits::Limits;
+use crate::respond::Reply;
 use crate::wire::{Progress, Wire};
 
 /// What every connection of a server shares.
@@ -113,9 +114,8 @@ async fn answer(host: &Host, head: &http::request::Parts, body: &[u8]) -> Result
         headers: &head.headers,
         body,
     };
-    let caught = |work: &mut dyn FnMut() -> Result<Reply, crate::front::Call>| {
-        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
-    };
+    let caught =
+        |work: &mut dyn FnMut() -> Result<Reply, Call>| catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
     let mut admitted = || match host.front.admit(&incoming, now()) {
         Err(refusal) => Ok(refusal),
         Ok(call) if call.only_uses_keys() => Ok(host.front.perform(call)),
