@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A key-management engine of your own, with the model of Alibaba Cloud KMS.
+#[derive(Parser)]
+#[command(name = "kms", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The folder of the KMS: its configuration, root key and store
+    #[arg(long, global = true, value_name = "DIR", env = "KMS_HOME", default_value = "kms-home")]
+    pub(crate) home: PathBuf,
+    /// Reads the passphrase from this file ("-": standard input) instead of asking for it
+    #[arg(long, global = true, value_name = "FILE", env = "KMS_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A KMS to try, gone when it ends:
+  kms serve --dev
+
+One that stays:
+  kms init
+  kms access-key create
+  kms serve
+
+Exit status: 0 done; 1 the KMS refused; 2 the command line makes no sense; 3 the KMS could not be asked.";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Makes a KMS in the home folder
+    Init(InitOptions),
+    /// Serves the KMS over HTTP and HTTPS, to the SDKs of Alibaba Cloud
+    Serve(Box<ServeOptions>),
+    /// Makes, lists, disables and deletes the AccessKeys that clients sign their requests with
+    #[command(subcommand)]
+    AccessKey(AccessKeyCommand),
+    /// Calls an action
+    #[command(after_help = CALL_HELP)]
+    Call {
+        /// The action, for example CreateKey; "kms actions" lists them
+        action: String,
+        /// NAME=VALUE, or NAME@FILE for a value that is in a file (NAME@- for standard input)
+        #[arg(value_name = "PARAMETER")]
+        parameters: Vec<String>,
+        /// How the answer is printed
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Does what is due: rotates keys, and destroys keys and imported material whose time has come
+    RunDue {
+        /// How the report is printed
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Lists the actions
+    Actions,
+    /// Tries every kind of key in memory: that it works, and that it notices what was tampered with
+    SelfTest,
+}
+
+const CALL_HELP: &str = "\
+Examples:
+  kms call CreateKey KeySpec=EC_P256 KeyUsage=SIGN/VERIFY
+  kms call Encrypt KeyId=alias/app Plaintext@secret.txt EncryptionContext='{\"tenant\":\"42\"}'
+  kms call ListKeys PageSize=100 --output table
+
+Parameters are those of the API. A value that is secret belongs into a file: other users of the machine see command lines.
+Of a file's end one line break is left out.";
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// The JSON text of the API
+    #[default]
+    Json,
+    /// Lines and columns for people
+    Table,
+}
+
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// What the store is sealed with: a key file in the home folder, or a passphrase that every command then asks for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) root_key: RootKeyKind,
+    /// The account that everything belongs to, 16 digits
+    #[arg(long, value_name = "ID", default_value = "1000000000000000")]
+    pub(crate) account_id: String,
+    /// The region that everything is in
+    #[arg(long, default_value = "cn-hangzhou")]
+    pub(crate) region: String,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RootKeyKind {
+    #[default]
+    File,
+    Passphrase,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeOptions {
+    /// A fresh KMS in memory with an AccessKey that is printed; nothing is kept
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Serves plain HTTP here [default: 127.0.0.1:8080 and HTTPS on 127.0.0.1:8443]. May be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) http: Vec<SocketAddr>,
+    /// Serves HTTPS here. May be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) https: Vec<SocketAddr>,
+    /// Lets plain HTTP be served beyond this machine: everybody on the way reads plaintexts and data keys
+    #[arg(long)]
+    pub(crate) allow_plain_http: bool,
+    /// The certificate chain for HTTPS, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with_all = ["tls_dir", "tls_name"])]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where a certificate is made if there is none, and the CA that clients are to trust (ca.pem) [default: tls in the home
+    /// folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tls_dir: Option<PathBuf>,
+    /// A name or address that such a certificate is for, beside those of this machine. May be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tls_name: Vec<String>,
+    /// How many seconds the time stamp of a request may be off
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) skew: u64,
+    /// Takes the same signed request more than once
+    #[arg(long)]
+    pub(crate) allow_replay: bool,
+    /// How many clients may be connected at a time
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections: u32,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AccessKeyCommand {
+    /// Makes an AccessKey, and prints its secret: nothing tells it again
+    Create {
+        /// What it is for
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Lists them, without their secrets
+    List {
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Lets an AccessKey be used again
+    Enable {
+        /// Its AccessKeyId
+        id: String,
+    },
+    /// Refuses all requests that it signs, from the next one on
+    Disable {
+        /// Its AccessKeyId
+        id: String,
+    },
+    /// Removes it for ever
+    Delete {
+        /// Its AccessKeyId
+        id: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+}

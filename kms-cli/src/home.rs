@@ -1,0 +1,136 @@
+//! The home folder of a KMS.
+//!
+//! ```text
+//!   config.json   what kms_open takes; store and root_key may be left out
+//!   root.key      32 bytes that the store is sealed with, unless there is a passphrase
+//!   store/        the records
+//!   tls/          a certificate for HTTPS and its CA, made by the first `kms serve` that needs them
+//!   owner.sock    while `kms serve` runs: how the other commands reach the engine
+//! ```
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use kms_engine::{Config, Engine};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::arguments::{InitOptions, RootKeyKind};
+use crate::{Failure, say, secret};
+
+/// The value of `root_key` in config.json that stands for a passphrase which is not written down.
+const ASK: &str = "passphrase";
+
+/// A home folder, and where its passphrase comes from if it has one.
+pub(crate) struct Home {
+    folder: PathBuf,
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Home {
+    pub(crate) fn new(folder: PathBuf, passphrase_file: Option<PathBuf>) -> Self {
+        Self { folder, passphrase_file }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Makes the folder, its configuration and its store.
+    pub(crate) fn create(&self, options: &InitOptions) -> Result<(), Failure> {
+        let place = self.file("config.json");
+        if place.exists() {
+            return Err(Failure::Cannot(format!("{} is there already: nothing was changed", place.display())));
+        }
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(Failure::at(self.folder.display()))?;
+        let root_key = match options.root_key {
+            RootKeyKind::File => json!({ "file": "root.key" }),
+            RootKeyKind::Passphrase => json!(ASK),
+        };
+        let members: Map<String, Value> = [
+            ("store", json!("sled:store")),
+            ("root_key", root_key),
+            ("account_id", json!(options.account_id)),
+            ("region", json!(options.region)),
+            ("sweep", json!(60)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
+        let text = format!("{:#}\n", Value::Object(members.clone()));
+        // The store first: a configuration that is there belongs to one that is.
+        drop(Engine::open(self.config(members, true)?)?);
+        write_new(&place, text.as_bytes()).map_err(Failure::at(place.display()))?;
+        let (folder, root_key) = (self.folder.display(), self.file("root.key"));
+        let precious = match options.root_key {
+            RootKeyKind::File => root_key.display().to_string(),
+            RootKeyKind::Passphrase => "its passphrase".to_owned(),
+        };
+        say(&format!(
+            "A KMS is in {folder}. Keep a copy of {precious} somewhere else: without it nobody opens the store.\n\
+             Next: kms --home {folder} access-key create, then kms --home {folder} serve"
+        ))
+    }
+
+    /// Opens the engine.
+    pub(crate) fn open(&self) -> Result<Engine, Failure> {
+        let place = self.file("config.json");
+        let text = match fs::read_to_string(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = self.folder.display();
+                return Err(Failure::Cannot(format!("there is no KMS in {folder}: \"kms init\" makes one")));
+            }
+            read => read.map_err(Failure::at(place.display()))?,
+        };
+        let members = serde_json::from_str::<Map<String, Value>>(&text);
+        let members = members.map_err(|error| Failure::Cannot(format!("{}: {error}", place.display())))?;
+        Ok(Engine::open(self.config(members, false)?)?)
+    }
+
+    /// What the engine is opened with: the file's members, its paths taken from the home folder.
+    fn config(&self, mut members: Map<String, Value>, create: bool) -> Result<Config, Failure> {
+        if let Some(Value::String(store)) = members.get("store") {
+            let path = match store.split_once(':') {
+                Some(("sled", path)) => path,
+                Some(_) => return Err(Failure::Cannot("config.json: store must be on disk: sled:PATH".to_owned())),
+                None => store,
+            };
+            let store = format!("sled:{}", self.file(path).display());
+            members.insert("store".to_owned(), store.into());
+        }
+        if let Some(Value::Object(root_key)) = members.get_mut("root_key") {
+            if let Some(Value::String(file)) = root_key.get("file") {
+                let file = self.file(file).display().to_string();
+                root_key.insert("file".to_owned(), file.into());
+            }
+            if create {
+                root_key.insert("create".to_owned(), true.into());
+            }
+        }
+        let asked = members.get("root_key").is_some_and(|value| *value == ASK);
+        if asked {
+            members.remove("root_key");
+        }
+        let mut config = Zeroizing::new(Value::Object(members).to_string());
+        if asked {
+            let passphrase = match &self.passphrase_file {
+                Some(file) => secret::read(file)?,
+                None => secret::passphrase(create)?,
+            };
+            let passphrase = Zeroizing::new(Value::String(passphrase.as_str().to_owned()).to_string());
+            let front = config.strip_suffix('}').unwrap_or_default();
+            config = Zeroizing::new(format!("{front},\"root_key\":{{\"passphrase\":{}}}}}", *passphrase));
+        }
+        Ok(Config::parse(&config)?)
+    }
+}
+
+/// Writes a file that must not be there yet, and does not come back before it is on disk.
+fn write_new(place: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create_new(place)?;
+    file.write_all(text)?;
+    file.sync_all()
+}

@@ -1,0 +1,240 @@
+//! The command as its users have it: exit status, output, files; with the engine opened by itself and behind a server.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn kms(home: &Path) -> Command {
+    let mut kms = Command::new(env!("CARGO_BIN_EXE_kms"));
+    kms.arg("--home").arg(home).stdin(Stdio::null()).env_remove("KMS_HOME").env_remove("KMS_PASSPHRASE_FILE");
+    kms
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    kms(home).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn done(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn json(home: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&done(home, arguments)).unwrap()
+}
+
+/// That a command fails with this status, says this on standard error, and nothing on standard output.
+#[track_caller]
+fn fails(home: &Path, arguments: &[&str], status: i32, says: &str) {
+    let output = run(home, arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {told}");
+    assert!(told.contains(says), "{arguments:?}: {told}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+}
+
+fn fresh() -> (TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    done(&home, &["init"]);
+    (folder, home)
+}
+
+/// A server of a home folder, ended by SIGKILL if a test has not ended it better.
+struct Served(Child, Vec<String>);
+
+fn serve(home: &Path, options: &[&str]) -> Served {
+    let mut serve = kms(home);
+    serve.arg("serve").args(options).stdout(Stdio::piped());
+    let mut child = serve.spawn().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+        let line = line.unwrap();
+        if line == "Ready." {
+            return Served(child, lines);
+        }
+        lines.push(line);
+    }
+    panic!("it ended: {:?}", child.wait());
+}
+
+impl Served {
+    fn line(&self, name: &str) -> &str {
+        self.1.iter().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {:?}", self.1))
+    }
+
+    fn stop(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Everything that the owner can do, whoever has the engine open.
+fn own(home: &Path) {
+    let made = json(home, &["access-key", "create", "--comment", "c", "--output", "json"]);
+    let id = made["AccessKeyId"].as_str().unwrap();
+    assert_eq!(made["AccessKeySecret"].as_str().unwrap().len(), 30);
+    let find = || {
+        let list = json(home, &["access-key", "list", "--output", "json"]);
+        assert!(!list.to_string().contains("AccessKeySecret"));
+        let rows = list["AccessKeys"]["AccessKey"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["AccessKeyId"] == id).map(|row| row["Status"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(find().as_deref(), Some("Active"));
+    assert_eq!(done(home, &["access-key", "disable", id]), "");
+    assert_eq!(find().as_deref(), Some("Inactive"));
+    assert_eq!(done(home, &["access-key", "enable", id]), "");
+    assert_eq!(find().as_deref(), Some("Active"));
+    assert_eq!(done(home, &["access-key", "delete", id]), "");
+    assert_eq!(find(), None);
+    fails(home, &["access-key", "delete", id], 1, "InvalidAccessKeyId.NotFound (404)");
+
+    let key = json(home, &["call", "CreateKey", "Description=made by the command"]);
+    let key = key["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+    let key_id = format!("KeyId={key}");
+    let table = done(home, &["call", "DescribeKey", &key_id, "--output", "table"]);
+    let shown = |name: &str| table.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!(shown("KeyMetadata.KeyId"), Some(key.as_str()));
+    assert_eq!(shown("KeyMetadata.Description"), Some("made by the command"));
+
+    // A secret comes from standard input, and from a file.
+    let mut encrypt = kms(home);
+    encrypt.args(["call", "Encrypt", &key_id, "Plaintext@-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut encrypt = encrypt.spawn().unwrap();
+    encrypt.stdin.take().unwrap().write_all(b"from a pipe\n").unwrap();
+    let sealed: Value = serde_json::from_slice(&encrypt.wait_with_output().unwrap().stdout).unwrap();
+    let file = home.join("sealed");
+    fs::write(&file, sealed["CiphertextBlob"].as_str().unwrap()).unwrap();
+    let opened = json(home, &["call", "Decrypt", &format!("CiphertextBlob@{}", file.display())]);
+    assert_eq!(opened["Plaintext"], "from a pipe");
+
+    assert_eq!(json(home, &["run-due"])["DeletedKeys"], 0);
+    done(home, &["call", "DisableKey", &key_id]);
+    fails(home, &["call", "Encrypt", &key_id, "Plaintext=x"], 1, "Rejected.Disabled (409)");
+    fails(home, &["call", "NoSuchAction"], 1, "UnsupportedOperation (400)");
+    fails(home, &["call", "DescribeKey"], 1, "\"KeyId\"");
+}
+
+#[test]
+fn the_owner_is_served_with_and_without_a_server() {
+    let (_folder, home) = fresh();
+    own(&home);
+    let server = serve(&home, &["--http", "127.0.0.1:0"]);
+    assert!(server.line("HTTP: ").starts_with("http://127.0.0.1:"));
+    own(&home);
+    let mode = fs::metadata(home.join("owner.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fails(&home, &["serve", "--http", "127.0.0.1:0"], 3, "KMS_STORE_LOCKED");
+    own(&home);
+    server.stop();
+    assert!(!home.join("owner.sock").exists());
+    own(&home);
+
+    // One that is killed leaves its socket, which is in nobody's way.
+    let mut server = serve(&home, &["--http", "127.0.0.1:0"]);
+    server.0.kill().unwrap();
+    server.0.wait().unwrap();
+    assert!(home.join("owner.sock").exists());
+    own(&home);
+    let server = serve(&home, &["--http", "127.0.0.1:0"]);
+    own(&home);
+    server.stop();
+}
+
+#[test]
+fn a_home_is_made_once() {
+    let (_folder, home) = fresh();
+    let files = || (fs::read(home.join("config.json")).unwrap(), fs::read(home.join("root.key")).unwrap());
+    let before = files();
+    fails(&home, &["init"], 3, "is there already");
+    assert_eq!(files(), before);
+    let mode = |name: &str| fs::metadata(home.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("root.key"), mode("store")), (0o700, 0o600, 0o700));
+    let config: Value = serde_json::from_slice(&before.0).unwrap();
+    assert_eq!(config["region"], "cn-hangzhou");
+}
+
+#[test]
+fn a_passphrase_opens_what_it_has_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let (right, wrong) = (folder.path().join("right"), folder.path().join("wrong"));
+    fs::write(&right, "correct horse\n").unwrap();
+    fs::write(&wrong, "battery staple\n").unwrap();
+    let by = |file: &Path, rest: &[&str]| {
+        let arguments = [&["--passphrase-file", file.to_str().unwrap()], rest].concat();
+        run(&home, &arguments)
+    };
+    assert!(by(&right, &["init", "--root-key", "passphrase", "--region", "eu-central-1"]).status.success());
+    assert!(!home.join("root.key").exists());
+    let made = by(&right, &["call", "CreateKey"]);
+    assert!(String::from_utf8_lossy(&made.stdout).contains("acs:kms:eu-central-1:"));
+    let refused = by(&wrong, &["call", "ListKeys"]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("KMS_WRONG_ROOT_KEY"));
+    let config = fs::read_to_string(home.join("config.json")).unwrap();
+    assert!(!config.contains("horse"));
+}
+
+#[test]
+fn what_cannot_be_done_is_told() {
+    let (folder, home) = fresh();
+    let nowhere = folder.path().join("nowhere");
+    fails(&nowhere, &["call", "ListKeys"], 3, "kms init");
+    fails(&nowhere, &["serve"], 3, "kms init");
+    assert!(!nowhere.exists());
+    fails(&home, &["call", "Encrypt", "KeyId"], 3, "NAME=VALUE");
+    fails(&home, &["call", "Encrypt", "Plaintext@/no/such/file"], 3, "/no/such/file");
+    fails(&home, &["no-such-command"], 2, "no-such-command");
+    fails(&home, &["serve", "--skew", "0"], 2, "--skew");
+    fails(&home, &["serve", "--http", "0.0.0.0:0"], 3, "--allow-plain-http");
+    fs::write(home.join("config.json"), r#"{"store":"sled:store","rot_key":{}}"#).unwrap();
+    fails(&home, &["call", "ListKeys"], 3, "rot_key is not a known member");
+    fs::write(home.join("config.json"), r#"{"store":"memory:"}"#).unwrap();
+    fails(&home, &["call", "ListKeys"], 3, "store must be on disk");
+}
+
+#[test]
+fn a_try_out_prints_what_a_client_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let server = serve(&home, &["--dev", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"]);
+    assert!(server.line("AccessKeyId: ").starts_with("LKMS"));
+    assert_eq!(server.line("AccessKeySecret: ").len(), 30);
+    assert!(server.line("HTTP: ").starts_with("http://127.0.0.1:"));
+    assert!(server.line("HTTPS: ").starts_with("https://127.0.0.1:"));
+    let ca = Path::new(server.line("CA certificate: ")).to_owned();
+    assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    server.stop();
+    assert!(!ca.exists(), "what it made is gone with it");
+    assert!(!home.exists());
+}
+
+#[test]
+fn the_actions_and_the_kinds_of_keys_are_those_of_the_engine() {
+    let home = Path::new("/nowhere");
+    let actions = done(home, &["actions"]);
+    let standing: Vec<&str> =
+        kms_core::Action::ALL.iter().filter(|action| action.stands()).map(|action| action.as_str()).collect();
+    assert_eq!(actions.lines().collect::<Vec<_>>(), standing);
+    let tried = done(home, &["self-test"]);
+    for spec in kms_core::model::KeySpec::ALL {
+        assert!(tried.lines().any(|line| line.starts_with(spec.as_str()) && line.ends_with(": good")), "{spec}");
+    }
+}
