@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, SHORT, USUAL, limits, quick, request, start};
+use crate::harness::{Client, SHORT, USUAL, limits, start};
+use crate::world::{POST, in_two, posted};
 
 const DRIP: Duration = Duration::from_millis(40);
 /// What a time limit may take longer on a busy machine.
@@ -23,26 +24,39 @@ fn drip(mut stream: TcpStream, text: &str) -> std::thread::JoinHandle<()> {
     })
 }
 
+/// Does the same with every row of a table, each in a thread of its own: most of it is waiting.
+fn side_by_side<R: Send, const N: usize>(rows: [R; N], each: impl Fn(R) + Sync) {
+    let each = &each;
+    std::thread::scope(|scope| {
+        for row in rows {
+            scope.spawn(move || each(row));
+        }
+    });
+}
+
 #[test]
 fn a_head_must_come_in_time() {
     let mut limits = limits();
     limits.header_time = SHORT;
     let server = start(limits);
-    for (name, at_once, slowly) in [
-        ("nothing", "", ""),
-        ("half a line", "POST / HT", ""),
-        ("half a head", "POST / HTTP/1.1\r\nHost: kms\r\n", ""),
-        ("drop by drop", "", "POST / HTTP/1.1\r\nHost: a-name-that-takes-its-time\r\n\r\n"),
-        ("empty lines", "\r\n", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n"),
-    ] {
-        let mut client = server.connect();
-        client.send(at_once);
-        let dripping = drip(client.duplicate(), slowly);
-        let after = client.is_closed();
-        assert!(after > SHORT / 2 && after < SHORT + SLACK, "{name}: closed after {after:?}");
-        dripping.join().unwrap();
-        server.is_well();
-    }
+    side_by_side(
+        [
+            ("nothing", "", ""),
+            ("half a line", "POST / HT", ""),
+            ("half a head", "POST / HTTP/1.1\r\nHost: kms\r\n", ""),
+            ("drop by drop", "", "POST / HTTP/1.1\r\nHost: a-name-that-takes-its-time\r\n\r\n"),
+            ("empty lines", "\r\n", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n"),
+        ],
+        |(name, at_once, slowly)| {
+            let mut client = server.connect();
+            client.send(at_once);
+            let dripping = drip(client.duplicate(), slowly);
+            let after = client.is_closed();
+            assert!(after > SHORT / 2 && after < SHORT + SLACK, "{name}: closed after {after:?}");
+            dripping.join().unwrap();
+        },
+    );
+    server.is_well();
 }
 
 #[test]
@@ -52,23 +66,26 @@ fn a_body_must_come_in_time() {
     let server = start(limits);
     let head = "POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 30\r\n\r\n";
     let chunked = "POST / HTTP/1.1\r\nHost: kms\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (name, at_once, slowly) in [
-        ("nothing", head.to_owned(), ""),
-        ("half of it", format!("{head}0123456789"), ""),
-        ("drop by drop", head.to_owned(), "012345678901234567890123456789"),
-        ("half a chunk", format!("{chunked}a\r\n012345"), ""),
-        ("no last chunk", format!("{chunked}4\r\n0123\r\n"), ""),
-        ("chunks drop by drop", chunked.to_owned(), "1\r\n0\r\n1\r\n0\r\n1\r\n0\r\n"),
-    ] {
-        let begun = Instant::now();
-        let mut client = server.connect();
-        client.send(at_once);
-        let dripping = drip(client.duplicate(), slowly);
-        client.is_refused();
-        assert!(begun.elapsed() > SHORT && begun.elapsed() < SHORT + SLACK, "{name}: after {:?}", begun.elapsed());
-        dripping.join().unwrap();
-        server.is_well();
-    }
+    side_by_side(
+        [
+            ("nothing", head.to_owned(), ""),
+            ("half of it", format!("{head}0123456789"), ""),
+            ("drop by drop", head.to_owned(), "012345678901234567890123456789"),
+            ("half a chunk", format!("{chunked}a\r\n012345"), ""),
+            ("no last chunk", format!("{chunked}4\r\n0123\r\n"), ""),
+            ("chunks drop by drop", chunked.to_owned(), "1\r\n0\r\n1\r\n0\r\n1\r\n0\r\n"),
+        ],
+        |(name, at_once, slowly)| {
+            let begun = Instant::now();
+            let mut client = server.connect();
+            client.send(at_once);
+            let dripping = drip(client.duplicate(), slowly);
+            client.is_refused();
+            assert!(begun.elapsed() > SHORT && begun.elapsed() < SHORT + SLACK, "{name}: after {:?}", begun.elapsed());
+            dripping.join().unwrap();
+        },
+    );
+    server.is_well();
 }
 
 #[test]
@@ -76,39 +93,36 @@ fn a_body_has_a_greatest_length() {
     let server = start(limits());
     let most = 1 << 20;
     let declared = |len: usize| format!("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: {len}\r\n\r\n").into_bytes();
-    let chunked = |chunks: usize| {
-        let mut request = b"POST / HTTP/1.1\r\nHost: kms\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-        for _ in 0..chunks {
-            request.extend_from_slice(b"10000\r\n");
-            request.resize(request.len() + (1 << 16), b'x');
+    let chunked = |body: &[u8]| {
+        let mut request = format!("{POST}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+        for chunk in body.chunks(1 << 16) {
+            request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            request.extend_from_slice(chunk);
             request.extend_from_slice(b"\r\n");
         }
         request.extend_from_slice(b"0\r\n\r\n");
         request
     };
-    let with_body = |len: usize, sent: usize| {
-        let mut request = declared(len);
-        request.resize(request.len() + sent, b'x');
-        request
-    };
+    let form = server.world.encrypt_in(most, "POST", "bW9zdA==");
+    let too_long = |len: usize| vec![b'x'; len];
+    let sent = |len: usize| [declared(len), too_long(len)].concat();
     for (name, request, passes) in [
-        ("the most, declared", with_body(most, most), true),
-        ("the most, in chunks", chunked(16), true),
+        ("the most, declared", posted(&form).into_bytes(), true),
+        ("the most, in chunks", chunked(form.as_bytes()), true),
         ("declared, not sent", declared(most + 1), false),
         ("declared as no number has room for", declared(usize::MAX), false),
-        ("declared and sent", with_body(most + 1, most + 1), false),
-        ("four times as much", with_body(4 * most, 4 * most), false),
-        ("one chunk too many", chunked(17), false),
-        ("four times the chunks", chunked(64), false),
+        ("declared and sent", sent(most + 1), false),
+        ("four times as much", sent(4 * most), false),
+        ("one byte too many in chunks", chunked(&too_long(most + 1)), false),
+        ("four times as much in chunks", chunked(&too_long(4 * most)), false),
     ] {
         let mut client = server.connect();
         // From a thread, so that a server that does not read cannot make this test wait for itself.
         let mut stream = client.duplicate();
         let sending = std::thread::spawn(move || drop(stream.write_all(&request)));
         if passes {
-            let answer = client.answer();
-            assert_eq!(answer.status, USUAL, "{name}: {answer:?}");
-            client.send(quick());
+            assert_eq!(server.world.decrypted(&client.answer()), "bW9zdA==", "{name}");
+            client.send(server.quick());
             assert_eq!(client.answer().status, USUAL, "{name}");
         } else {
             client.is_refused();
@@ -144,9 +158,12 @@ fn a_head_has_a_greatest_size() {
     let server = start(limits());
     let with_headers = |count: usize| {
         let more: String = (1..count).map(|number| format!("X-{number}: y\r\n")).collect();
-        format!("GET / HTTP/1.1\r\nHost: kms\r\n{more}\r\n")
+        format!("GET /?{} HTTP/1.1\r\nHost: kms\r\n{more}\r\n", server.world.encrypt_in(1000, "GET", "bWFueQ=="))
     };
-    let with_target = |len: usize| format!("GET /?{} HTTP/1.1\r\nHost: kms\r\n\r\n", "x".repeat(len - 2));
+    let with_target = |len: usize| {
+        let query = server.world.encrypt_in(len - 2, "GET", "bG9uZw==");
+        format!("GET /?{query} HTTP/1.1\r\nHost: kms\r\n\r\n")
+    };
     for (name, request, passes) in [
         ("64 headers", with_headers(64), true),
         ("65 headers", with_headers(65), false),
@@ -234,44 +251,77 @@ fn a_client_may_close_its_side_early() {
     let mut client = server.connect();
     client.finish();
     client.is_closed();
-    for (sent, expected) in [
-        (request(SHORT, "body"), Some(USUAL)),
-        (format!("{0}{0}{0}", quick()), Some(USUAL)),
-        ("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 30\r\n\r\n0123456789".to_owned(), Some(400)),
-        ("POST / HTTP/1.1\r\nHost: k".to_owned(), None),
-        ("POST".to_owned(), None),
+    server.world.writes_take(SHORT);
+    for (sent, answers, expected) in [
+        (server.world.write(), 1, USUAL),
+        (server.quick().repeat(3), 3, USUAL),
+        ("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 30\r\n\r\n0123456789".to_owned(), 1, 400),
+        ("POST / HTTP/1.1\r\nHost: k".to_owned(), 0, 0),
+        ("POST".to_owned(), 0, 0),
     ] {
         let mut client = server.connect();
         client.send(&sent);
         client.finish();
-        let answers = if expected.is_none() { 0 } else { sent.matches("POST").count() };
         for _ in 0..answers {
-            assert_eq!(Some(client.answer().status), expected, "{sent:?}");
+            assert_eq!(client.answer().status, expected, "{sent:?}");
         }
         assert!(client.is_closed() < SLACK, "{sent:?}");
         server.is_well();
     }
 }
 
+/// Goal: each request of a pipeline gets its own answer. Method: requests whose answers tell which they belong to, of three
+/// kinds, of which the server performs each in another way.
 #[test]
 fn requests_of_a_pipeline_are_answered_in_order() {
     let server = start(limits());
     let mut client = server.connect();
-    // Two kinds of them, in turn and then again not.
-    let expected = |number: u32| if [0, 2, 3].contains(&(number % 7)) { USUAL } else { 403 };
-    let of_kind = |status| if status == USUAL { quick() } else { quick().replacen("POST", "PUT", 1) };
-    let requests: String = (0..100).map(|number| of_kind(expected(number))).collect();
+    let plaintext = |number: usize| format!("{number:04}");
+    // The kinds in turn and then again not.
+    let requests: String = (0..100)
+        .map(|number| match number % 7 {
+            0 | 2 | 3 => server.world.encrypt(&plaintext(number)),
+            1 => server.quick().replacen("POST", "PUT", 1),
+            _ => server.world.post(&[("Action", "ListKeys"), ("PageNumber", &(number + 1).to_string())]),
+        })
+        .collect();
+    let are_answered = |client: &mut Client<TcpStream>| {
+        for number in 0..100 {
+            let answer = client.answer();
+            match number % 7 {
+                0 | 2 | 3 => assert_eq!(server.world.decrypted(&answer), plaintext(number)),
+                1 => assert_eq!((answer.status, answer.code().as_str()), (403, "UnsupportedHTTPMethod"), "{number}"),
+                _ => assert_eq!(answer.member("PageNumber"), number + 1, "{answer:?}"),
+            }
+        }
+    };
     client.send(&requests);
-    for number in 0..100 {
-        assert_eq!(client.answer().status, expected(number), "{number}");
-    }
+    are_answered(&mut client);
     // Good ones before a bad one are answered, and the ones behind it are not.
     client.send(format!("{requests}garbage\r\n\r\n{requests}"));
-    for number in 0..100 {
-        assert_eq!(client.answer().status, expected(number), "{number}");
-    }
+    are_answered(&mut client);
     client.is_refused();
     server.is_well();
+}
+
+#[test]
+fn what_the_front_refuses_does_not_end_the_connection() {
+    let server = start(limits());
+    let mut client = server.connect();
+    let quick = server.quick();
+    for (request, status, code) in [
+        (quick.replacen("x-www-form-urlencoded", "json", 1), 400, "ParseRequestParameterException"),
+        (posted("a=%"), 400, "ParseRequestParameterException"),
+        (posted(""), 400, "MissingParameter"),
+        (quick.replacen("Encrypt", "Decrypt", 1), 400, "IncompleteSignature"),
+        (quick.replacen("POST / ", "POST /kms ", 1), 404, "InvalidAction.NotFound"),
+    ] {
+        client.send(&request);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.code().as_str(), answer.header("connection")), (status, code, None));
+        client.send(&quick);
+        assert_eq!(client.answer().status, USUAL, "behind {code}");
+    }
 }
 
 #[test]
@@ -282,7 +332,9 @@ fn who_takes_no_answers_is_dropped() {
     let client = server.connect();
     let mut stream = client.duplicate();
     stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
-    let requests = quick().repeat(1000);
+    // Little to send, and much to take.
+    let key = server.world.create_key(&"x".repeat(3000));
+    let requests = server.world.post(&[("Action", "DescribeKey"), ("KeyId", &key)]).repeat(100);
     let begun = Instant::now();
     let mut last = begun;
     // The answers fill all buffers on the way; then the server stops reading, and then this stops sending.
@@ -305,11 +357,11 @@ fn there_are_so_many_connections_and_no_more() {
     let server = start(limits);
     let mut seated: Vec<_> = (0..3).map(|_| server.connect()).collect();
     for client in &mut seated {
-        client.send(quick());
+        client.send(server.quick());
         client.answer();
     }
     let mut waiting = server.connect();
-    waiting.send(quick());
+    waiting.send(server.quick());
     waiting.stream.get_ref().set_read_timeout(Some(SHORT)).unwrap();
     assert_eq!(waiting.stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "a fourth was served");
     waiting.stream.get_ref().set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -321,7 +373,7 @@ fn there_are_so_many_connections_and_no_more() {
     shaking.send("\x16");
     std::thread::sleep(SHORT);
     let mut waiting = server.connect();
-    waiting.send(quick());
+    waiting.send(server.quick());
     waiting.stream.get_ref().set_read_timeout(Some(SHORT)).unwrap();
     assert_eq!(waiting.stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "a fourth was served");
     drop((seated, shaking, waiting));
@@ -335,7 +387,7 @@ fn idling_is_not_the_same_as_being_slow() {
     limits.idle_time = SHORT;
     let server = start(limits.clone());
     let mut client = server.connect();
-    client.send(quick());
+    client.send(server.quick());
     client.answer();
     let after = client.is_closed();
     assert!(after > SHORT / 2 && after < SHORT + SLACK, "closed after {after:?}");
@@ -346,10 +398,12 @@ fn idling_is_not_the_same_as_being_slow() {
     limits.body_time = SHORT;
     let server = start(limits);
     let mut client = server.connect();
+    let longer = SHORT + SHORT / 2;
+    server.world.writes_take(longer);
     for _ in 0..2 {
-        client.send(request(2 * SHORT, ""));
-        client.answer();
-        std::thread::sleep(2 * SHORT);
+        client.send(server.world.write());
+        assert_eq!(client.answer().status, USUAL);
+        std::thread::sleep(longer);
     }
     client.send("POST / HTTP/1.1\r\n");
     let after = client.is_closed();
@@ -361,10 +415,12 @@ fn idling_is_not_the_same_as_being_slow() {
 fn who_expects_to_be_told_to_continue_is_told() {
     let server = start(limits());
     let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    let request = server.world.encrypt("Ym9keQ==").replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
+    let (head, body) = in_two(&request);
+    client.send(head);
     assert_eq!(client.try_answer().unwrap().unwrap().status, 100);
-    client.send("body");
-    assert_eq!(client.answer().status, USUAL);
+    client.send(body);
+    assert_eq!(server.world.decrypted(&client.answer()), "Ym9keQ==");
     // Not if there is no use.
     client.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 40000000\r\nExpect: 100-continue\r\n\r\n");
     client.is_refused();
@@ -375,11 +431,14 @@ fn who_expects_to_be_told_to_continue_is_told() {
 fn older_clients_and_other_methods_are_served() {
     let server = start(limits());
     let mut client = server.connect();
-    client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let older = server.quick().replacen("HTTP/1.1\r\nHost: kms\r\n", "HTTP/1.0\r\n", 1);
+    client.send(older.replacen("\r\n", "\r\nConnection: keep-alive\r\n", 1));
     let answer = client.answer();
-    assert_eq!((answer.version.as_str(), answer.header("connection")), ("HTTP/1.0", Some("keep-alive")));
-    client.send("GET / HTTP/1.0\r\n\r\n");
-    assert_eq!(client.answer().version, "HTTP/1.0");
+    assert_eq!((answer.version.as_str(), answer.status), ("HTTP/1.0", USUAL));
+    assert_eq!(answer.header("connection"), Some("keep-alive"));
+    client.send(older);
+    let answer = client.answer();
+    assert_eq!((answer.version.as_str(), answer.status), ("HTTP/1.0", USUAL));
     client.is_closed();
     let mut client = server.connect();
     for method in ["PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "BREW"] {

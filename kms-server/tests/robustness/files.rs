@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{SHORT, USUAL, limits, quick, start};
+use crate::harness::{SHORT, USUAL, limits, start};
 
 /// Processor time that this process has used, in ticks of a hundredth of a second, from its open `/proc/self/stat`.
 fn ticks(file: &mut File) -> u64 {
@@ -39,7 +39,7 @@ fn accepting_survives_the_want_of_files() {
     let mut stat = File::open("/proc/self/stat").unwrap();
     let spare = File::open("/dev/null").unwrap();
     let mut first = server.connect();
-    first.send(quick());
+    first.send(server.quick());
     first.answer();
     let mut clients = Vec::new();
     let error = loop {
@@ -58,7 +58,7 @@ fn accepting_survives_the_want_of_files() {
     std::thread::sleep(Duration::from_secs(1));
     let used = ticks(&mut stat) - before;
     assert!(used < 20, "{used} ticks for nothing");
-    first.send(quick());
+    first.send(server.quick());
     assert_eq!(first.answer().status, USUAL);
     drop(clients);
     server.is_well();

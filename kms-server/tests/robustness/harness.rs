@@ -7,31 +7,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kms_core::time::Timestamp;
-use kms_server::{Front, Limits, ServeOptions, Server, tls};
+use kms_server::{Limits, ServeOptions, Server, tls};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// What the server serves.
-pub(super) fn front() -> Arc<Front> {
-    Arc::new(Front::default())
-}
+use crate::world::World;
 
-/// A request, on its way for so long. A `POST`, with this body.
-pub(super) fn request(taking: Duration, body: &str) -> String {
-    let len = body.len();
-    format!("POST /?sleep={} HTTP/1.1\r\nHost: kms\r\nContent-Length: {len}\r\n\r\n{body}", taking.as_millis())
-}
-
-/// The status that such a request is answered with.
+/// The status that a good request is answered with.
 pub(super) const USUAL: u16 = 200;
-
-/// A request that is answered at once.
-pub(super) fn quick() -> String {
-    request(Duration::ZERO, "")
-}
 
 /// Limits that tests can wait for; those that a test is not about are out of its way.
 pub(super) fn limits() -> Limits {
@@ -46,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(super) struct Running {
     pub(super) http: SocketAddr,
     pub(super) https: SocketAddr,
+    pub(super) world: World,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Instant>>,
 }
@@ -53,12 +40,14 @@ pub(super) struct Running {
 pub(super) fn start(limits: Limits) -> Running {
     let (stop, stopped) = oneshot::channel();
     let (bound, addresses) = mpsc::channel();
+    let world = World::new();
+    let front = Arc::clone(&world.front);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let any = || vec!["127.0.0.1:0".parse().unwrap()];
             let tls = Some(tls::from_files(&certificate().1.chain, &certificate().1.key).unwrap());
-            let server = Server::bind(front(), ServeOptions { http: any(), https: any(), tls, limits }).unwrap();
+            let server = Server::bind(front, ServeOptions { http: any(), https: any(), tls, limits }).unwrap();
             bound.send((server.http_addresses()[0], server.https_addresses()[0])).unwrap();
             server.run(async { drop(stopped.await) }).await.unwrap();
             // Before the runtime is dropped, which waits for its threads whatever the server did.
@@ -66,12 +55,17 @@ pub(super) fn start(limits: Limits) -> Running {
         })
     });
     let (http, https) = addresses.recv().unwrap();
-    Running { http, https, stop: Some(stop), thread: Some(thread) }
+    Running { http, https, world, stop: Some(stop), thread: Some(thread) }
 }
 
 impl Running {
     pub(super) fn connect(&self) -> Client<TcpStream> {
         Client::to(self.http)
+    }
+
+    /// A request that is answered at once.
+    pub(super) fn quick(&self) -> String {
+        self.world.encrypt("cXVpY2s=")
     }
 
     /// Tells the server to stop.
@@ -88,10 +82,10 @@ impl Running {
     pub(super) fn is_well(&self) {
         let begun = Instant::now();
         let mut client = self.connect();
-        client.send(quick());
+        client.send(self.quick());
         assert_eq!(client.answer().status, USUAL);
         let mut client = Client::over_tls(self.https);
-        client.send(quick());
+        client.send(self.quick());
         assert_eq!(client.answer().status, USUAL);
         assert!(begun.elapsed() < Duration::from_secs(3), "a normal request took {:?}", begun.elapsed());
     }
@@ -147,10 +141,14 @@ impl Answer {
         }
     }
 
+    /// A member of the body; null if there is none.
+    pub(super) fn member(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(&self.body).unwrap()[name].take()
+    }
+
     /// The code of an error.
     pub(super) fn code(&self) -> String {
-        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
-        body["Code"].as_str().unwrap_or_default().to_owned()
+        self.member("Code").as_str().unwrap_or_default().to_owned()
     }
 }
 

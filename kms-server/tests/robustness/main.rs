@@ -8,3 +8,4 @@ mod files;
 mod harness;
 mod panics;
 mod stop;
+mod world;

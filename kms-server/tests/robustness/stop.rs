@@ -6,19 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, SHORT, USUAL, front, limits, quick, request, start};
 use kms_server::{ServeOptions, Server, serve_connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::harness::{Client, SHORT, USUAL, limits, start};
+use crate::world::{World, in_two};
 
 #[test]
 fn no_answer_is_cut() {
     let mut server = start(limits());
     let answered = Arc::new(AtomicU64::new(0));
-    let clients: Vec<_> = (0..16)
-        .map(|number| {
+    // Two of four write, each to a key of its own.
+    let requests = (0..16).map(|number| match number % 4 {
+        0 | 1 => server.quick(),
+        _ => server.world.write_to(&server.world.create_key("")),
+    });
+    let requests: Vec<_> = requests.collect();
+    server.world.writes_take(Duration::from_millis(10));
+    let clients: Vec<_> = (0..)
+        .zip(requests)
+        .map(|(number, request)| {
             let (http, https, answered) = (server.http, server.https, Arc::clone(&answered));
             std::thread::spawn(move || {
-                let request = request(Duration::from_millis(number), &"x".repeat(1000));
                 // An answer that is cut is an error here; no answer at all is the end.
                 macro_rules! drive {
                     ($client:expr) => {{
@@ -56,19 +65,22 @@ fn requests_in_progress_are_finished_and_idle_clients_are_not_waited_for() {
     let mut fresh = server.connect();
     let mut shaking = Client::to(server.https);
     let mut idle = server.connect();
-    idle.send(quick());
+    idle.send(server.quick());
     idle.answer();
     let mut working = server.connect();
-    working.send(request(6 * SHORT, ""));
+    server.world.writes_take(4 * SHORT);
+    working.send(server.world.write());
     let mut sending = server.connect();
-    sending.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 4\r\n\r\n");
+    let request = server.quick();
+    let (head, body) = in_two(&request);
+    sending.send(head);
     std::thread::sleep(SHORT / 2);
     server.stop();
     for client in [&mut fresh, &mut idle, &mut shaking] {
         assert!(client.is_closed() < 3 * SHORT);
     }
     assert!(TcpStream::connect(server.http).is_err(), "it still listens");
-    sending.send("body");
+    sending.send(body);
     for client in [&mut sending, &mut working] {
         let answer = client.answer();
         assert_eq!((answer.status, answer.header("connection")), (USUAL, Some("close")));
@@ -83,11 +95,16 @@ fn the_drain_ends_but_not_before_what_is_being_performed() {
     limits.drain = SHORT;
     let mut server = start(limits);
     let mut gone = server.connect();
-    gone.send(request(4 * SHORT, ""));
+    // The store does the second when it has done the first.
+    let first = server.world.write();
+    let second = server.world.write_to(&server.world.create_key(""));
+    server.world.writes_take(2 * SHORT);
+    let sent = Instant::now();
+    gone.send(first);
     let mut working = server.connect();
-    working.send(request(4 * SHORT, ""));
+    working.send(second);
     let mut sending = server.connect();
-    sending.send("POST / HTTP/1.1\r\nHost: kms\r\nContent-Length: 4\r\n\r\n");
+    sending.send(in_two(&server.quick()).0);
     std::thread::sleep(SHORT / 3);
     drop(gone);
     let begun = Instant::now();
@@ -97,8 +114,8 @@ fn the_drain_ends_but_not_before_what_is_being_performed() {
     }
     let dropped = begun.elapsed();
     assert!(dropped > SHORT / 2 && dropped < 3 * SHORT, "dropped after {dropped:?}");
-    let returned = server.stopped() - begun;
-    assert!(returned > 3 * SHORT, "returned after {returned:?}, with requests still being performed");
+    let returned = server.stopped() - sent;
+    assert!(returned >= 4 * SHORT, "returned after {returned:?}, with requests still being performed");
 }
 
 #[test]
@@ -106,10 +123,12 @@ fn a_connection_can_be_served_over_anything() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (mut client, stream) = tokio::io::duplex(64);
+        let world = World::new();
+        let front = Arc::clone(&world.front);
         let serving = tokio::spawn(async move {
-            serve_connection(front(), stream, &limits(), std::future::pending()).await;
+            serve_connection(front, stream, &limits(), std::future::pending()).await;
         });
-        client.write_all(quick().as_bytes()).await.unwrap();
+        client.write_all(world.encrypt("cXVpY2s=").as_bytes()).await.unwrap();
         client.write_all(b"garbage\r\n\r\n").await.unwrap();
         let mut answers = String::new();
         client.read_to_string(&mut answers).await.unwrap();
@@ -123,6 +142,8 @@ fn a_connection_can_be_served_over_anything() {
 #[test]
 fn what_cannot_be_bound_is_named() {
     let any = || vec!["127.0.0.1:0".parse().unwrap()];
+    let world = World::new();
+    let front = || Arc::clone(&world.front);
     assert!(Server::bind(front(), ServeOptions { http: any(), ..ServeOptions::default() }).is_err(), "no runtime");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
