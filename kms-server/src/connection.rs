@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::front::{Call, Front, Incoming};
+use crate::front::{Front, Incoming};
 use crate::limits::Limits;
 use crate::respond::Reply;
 use crate::wire::{Progress, Wire};
@@ -99,14 +99,10 @@ async fn respond(host: &Host, request: Request<IncomingBody>, progress: &Progres
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return response;
     };
-    let reply = answer(host, &head, &body).await;
-    response(reply.unwrap_or_else(|Panicked| host.front.refuse(&ErrorCode::InternalFailure.into())))
+    response(answer(host, &head, &body).await)
 }
 
-/// Whoever panicked has told the panic hook; the client learns of an internal failure, and the server goes on.
-struct Panicked;
-
-async fn answer(host: &Host, head: &http::request::Parts, body: &[u8]) -> Result<Reply, Panicked> {
+async fn answer(host: &Host, head: &http::request::Parts, body: &[u8]) -> Reply {
     let incoming = Incoming {
         method: &head.method,
         path: head.uri.path(),
@@ -114,24 +110,26 @@ async fn answer(host: &Host, head: &http::request::Parts, body: &[u8]) -> Result
         headers: &head.headers,
         body,
     };
-    let caught =
-        |work: &mut dyn FnMut() -> Result<Reply, Call>| catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
-    let mut admitted = || match host.front.admit(&incoming, now()) {
-        Err(refusal) => Ok(refusal),
-        Ok(call) if call.only_uses_keys() => Ok(host.front.perform(call)),
-        Ok(call) => Err(call),
+    let front = Arc::clone(&host.front);
+    // A panic of the engine is the front's to see to. After any other one, which the panic hook has told of, the connection
+    // goes on all the same.
+    let failed = || host.front.refuse(&ErrorCode::InternalFailure.into());
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        let call = front.admit(&incoming, now())?;
+        if call.only_uses_keys() { Err(front.perform(call)) } else { Ok(call) }
+    }));
+    let call = match begun {
+        Ok(Ok(call)) => call,
+        Ok(Err(reply)) => return reply,
+        Err(_) => return failed(),
     };
-    let call = match caught(&mut admitted)? {
-        Ok(reply) => return Ok(reply),
-        Err(call) => call,
-    };
-    let (front, working) = (Arc::clone(&host.front), host.working.clone());
+    let working = host.working.clone();
     let performed = tokio::task::spawn_blocking(move || {
         let reply = front.perform(call);
         drop(working);
         reply
     });
-    performed.await.map_err(|_| Panicked)
+    performed.await.unwrap_or_else(|_| failed())
 }
 
 fn now() -> Timestamp {
