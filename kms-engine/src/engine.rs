@@ -33,7 +33,7 @@ use crate::json;
 use crate::os_rng::Entropy;
 use crate::root_key::{RootKey, RootKeySource};
 use crate::sweeper::Sweeper;
-use crate::view::CachedView;
+use crate::view::{CachedView, Hurry};
 
 /// How often a plan is made again because something it had read has changed; more than any fair contention needs.
 const ATTEMPTS: usize = 10_000;
@@ -228,6 +228,23 @@ impl Shared {
         Answer { request_id, result }
     }
 
+    /// What [`Self::call_as`] would answer, if that takes no longer than its cryptography. `None` for what writes or looks
+    /// through lists, and for what would have to wait for the disk or for another call: nothing has been done then.
+    #[must_use]
+    pub fn call_at_once(&self, action: &str, params: &Params) -> Option<Answer> {
+        let row = Action::parse(action).filter(|row| row.uses_keys_only())?;
+        let hurry = Hurry::default();
+        let result = self.admit().and_then(|()| {
+            let view = CachedView::new(&self.cache, &self.store, Some(&hurry));
+            self.on_view(&view, Rotation::Beside(&hurry), |ctx| row.plan(params, ctx))
+        });
+        if hurry.has_given_up() {
+            return None;
+        }
+        let request_id = self.request_id();
+        Some(Answer { request_id, result: result.map(|outcome| json::reply(outcome.reply, &request_id)) })
+    }
+
     fn answer(&self, caller: Option<&Principal>, action: &str, params: &Params) -> Result<Zeroizing<String>, KmsError> {
         let row = Action::parse(action);
         if !row.is_some_and(Action::any_account_status) {
@@ -328,10 +345,19 @@ impl Shared {
         &self,
         operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>,
     ) -> Result<R, KmsError> {
-        let view = CachedView::new(&self.cache, &self.store);
+        let view = CachedView::new(&self.cache, &self.store, None);
+        self.on_view(&view, Rotation::Beside(self), operation)
+    }
+
+    fn on_view<R>(
+        &self,
+        view: &CachedView<'_>,
+        rotation: Rotation<'_>,
+        operation: impl FnOnce(&mut Ctx<'_>) -> Result<R, KmsError>,
+    ) -> Result<R, KmsError> {
         let mut rng = &self.entropy;
-        let ctx = Ctx::new(self.clock.now(), &mut rng, &view, &self.settings);
-        operation(&mut ctx.rotating(Rotation::Beside(self)))
+        let ctx = Ctx::new(self.clock.now(), &mut rng, view, &self.settings);
+        operation(&mut ctx.rotating(rotation))
     }
 
     /// Encrypts up to 6144 bytes with the primary version of a symmetric key, named by id, ARN or alias. `context_json` is
@@ -480,10 +506,11 @@ impl Shared {
     }
 }
 
-/// Whether the action of this name writes nothing and reads single records only: it takes no longer than its cryptography.
-#[must_use]
-pub fn only_uses_keys(action: &str) -> bool {
-    Action::parse(action).is_some_and(Action::uses_keys_only)
+/// Making a version takes a commit.
+impl Rotate for Hurry {
+    fn rotate(&self, _: &KeyId) {
+        self.give_up();
+    }
 }
 
 /// Called in the middle of a call that only uses keys. Threads that meet here plan the same, and all but one of them find, when

@@ -28,7 +28,7 @@ mod view;
 
 pub use asymmetric::asymmetric_max_plaintext;
 pub use config::Config;
-pub use engine::{Answer, Engine, Shared, only_uses_keys};
+pub use engine::{Answer, Engine, Shared};
 pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID};
 pub use kms_core::crypto::digest::Digester;
 /// How many bytes a ciphertext blob is longer than its plaintext.

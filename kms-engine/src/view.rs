@@ -1,5 +1,6 @@
 //! The view of the hot path: looks into the cache first, and reads the store for what is not there.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use kms_core::id::{KeyId, KeyVersionId};
@@ -21,11 +22,26 @@ pub(crate) struct CachedView<'e> {
     cache: &'e Cache,
     guard: LocalGuard<'e>,
     store: &'e Store,
+    hurry: Option<&'e Hurry>,
+}
+
+/// For a call that must not wait: whether it would have had to. Then its outcome is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Hurry(Cell<bool>);
+
+impl Hurry {
+    pub(crate) fn give_up(&self) {
+        self.0.set(true);
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.0.get()
+    }
 }
 
 impl<'e> CachedView<'e> {
-    pub(crate) fn new(cache: &'e Cache, store: &'e Store) -> Self {
-        Self { cache, guard: cache.guard(), store }
+    pub(crate) fn new(cache: &'e Cache, store: &'e Store, hurry: Option<&'e Hurry>) -> Self {
+        Self { cache, guard: cache.guard(), store, hurry }
     }
 
     /// Reads from the store, and returns once what was read is on disk.
@@ -33,6 +49,12 @@ impl<'e> CachedView<'e> {
         for _ in 0..READS {
             let reader = self.store.reader();
             let found = read(&reader);
+            if let Some(hurry) = self.hurry
+                && !reader.is_settled()
+            {
+                hurry.give_up();
+                break;
+            }
             match reader.settle() {
                 Ok(()) => return found,
                 Err(CommitError::Conflict) => {}

@@ -116,7 +116,7 @@ async fn answer(host: &Host, head: &http::request::Parts, body: &[u8]) -> Reply 
     let failed = || host.front.refuse(&ErrorCode::InternalFailure.into());
     let begun = catch_unwind(AssertUnwindSafe(|| {
         let call = front.admit(&incoming, now())?;
-        if call.only_uses_keys() { Err(front.perform(call)) } else { Ok(call) }
+        front.try_perform(call).map_or_else(Ok, Err)
     }));
     let call = match begun {
         Ok(Ok(call)) => call,

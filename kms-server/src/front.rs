@@ -10,7 +10,7 @@ use kms_core::model::Principal;
 use kms_core::params::Params;
 use kms_core::time::Timestamp;
 use kms_core::{ErrorCode, KmsError};
-use kms_engine::{Answer, Engine};
+use kms_engine::Engine;
 
 use crate::auth::nonce::Nonces;
 use crate::auth::{self, Caller, Window};
@@ -66,14 +66,6 @@ pub struct Call {
     format: Format,
 }
 
-impl Call {
-    /// Whether the call is short and writes nothing: a thread that serves others may do it by the way.
-    #[must_use]
-    pub fn only_uses_keys(&self) -> bool {
-        kms_engine::only_uses_keys(&self.action)
-    }
-}
-
 impl Front {
     /// A front of `engine`.
     #[must_use]
@@ -115,22 +107,33 @@ impl Front {
         Ok(Call { principal, action, params: parameters.into_params()?, format: *format })
     }
 
-    /// Does what a request asks for.
+    /// Does what a request asks for if that is short and waits for nothing, so that a thread which serves others may do it by
+    /// the way.
+    ///
+    /// # Errors
+    /// The call as it was: it is one for [`Self::perform`].
+    pub fn try_perform(&self, call: Call) -> Result<Reply, Call> {
+        match self.guarded(call.format, || self.engine.call_at_once(&call.action, &call.params)) {
+            Ok(Some(answer)) => Ok(Reply::of(call.format, answer)),
+            Ok(None) => Err(call),
+            Err(reply) => Ok(reply),
+        }
+    }
+
+    /// Does what a request asks for, however long it takes.
     #[must_use]
     pub fn perform(&self, call: Call) -> Reply {
         let Call { principal, action, params, format } = call;
-        self.guarded(format, || self.engine.call_as(&principal, &action, &params))
+        let answer = self.guarded(format, || self.engine.call_as(&principal, &action, &params));
+        answer.map_or_else(|reply| reply, |answer| Reply::of(format, answer))
     }
 
-    /// Answers, also where the engine panics: then nobody can say what state it is in, and it refuses everything from now on.
-    fn guarded(&self, format: Format, work: impl FnOnce() -> Answer) -> Reply {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(answer) => Reply::of(format, answer),
-            Err(_) => {
-                self.engine.poison();
-                self.refusal(format, &ErrorCode::InternalFailure.into())
-            }
-        }
+    /// Lets the engine work. If it panics, nobody can say what state it is in, and it refuses everything from now on.
+    fn guarded<T>(&self, format: Format, work: impl FnOnce() -> T) -> Result<T, Reply> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+            self.engine.poison();
+            self.refusal(format, &ErrorCode::InternalFailure.into())
+        })
     }
 
     /// The reply to what cannot even be made a request of.
@@ -168,7 +171,7 @@ mod tests {
         let engine = Arc::new(Engine::open(Config::parse(r#"{"store":"memory:"}"#).unwrap()).unwrap());
         let front = Front::new(Arc::clone(&engine), FrontOptions::default());
         assert!(engine.call("ListKeys", "{}").result.is_ok());
-        let reply = front.guarded(Format::Xml, || panic!("a defect"));
+        let reply = front.guarded::<()>(Format::Xml, || panic!("a defect")).unwrap_err();
         assert_eq!((reply.status, reply.content_type), (500, "text/xml; charset=utf-8"));
         assert!(reply.body.contains("<Code>InternalFailure</Code>"));
         let later = engine.call("ListKeys", "{}").result.unwrap_err();

@@ -248,6 +248,11 @@ impl Committer {
         stands()
     }
 
+    /// Whether [`Self::settle`] would return at once.
+    pub(crate) fn is_settled(&self, latest: Rev, absent: bool) -> bool {
+        self.published.load(Ordering::Acquire) >= latest && !(absent && self.flight.load(Ordering::Acquire) % 2 == 1)
+    }
+
     /// The totals, as of the last commit that is published.
     pub(crate) fn totals(&self) -> Totals {
         self.base.lock().head.totals

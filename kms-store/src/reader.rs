@@ -83,6 +83,12 @@ impl<'s> Reader<'s> {
         self.committer.settle(self.latest.get(), self.absent.get(), self.taken_back)
     }
 
+    /// Whether [`Self::settle`] would return without waiting for anybody's commit.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.committer.is_settled(self.latest.get(), self.absent.get())
+    }
+
     /// Whether records came or went since the totals were read, so that totals and lists may be of two instants. What
     /// writes need not ask: its commit is checked against the totals that it has read.
     #[must_use]

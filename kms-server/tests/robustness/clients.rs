@@ -456,3 +456,30 @@ fn older_clients_and_other_methods_are_served() {
     assert_eq!(client.answer().status, 403);
     server.is_well();
 }
+
+// Goal: a slow disk holds up those who wait for it, and nobody else. Method: what asks for an alias that is not there cannot be
+// answered before the write beside it is on disk. More clients ask for one than the server has threads for sockets.
+#[test]
+fn a_slow_disk_holds_up_only_those_who_wait_for_it() {
+    let server = start(limits());
+    let mut before = server.connect();
+    before.send(server.quick());
+    before.answer();
+    server.world.writes_take(6 * SHORT);
+    let mut writing = server.connect();
+    writing.send(server.world.write());
+    std::thread::sleep(SHORT);
+    let unknown = [("Action", "Encrypt"), ("KeyId", "alias/none"), ("Plaintext", "x")];
+    let mut waiting: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send(server.world.post(&unknown));
+    }
+    std::thread::sleep(SHORT / 3);
+    let begun = Instant::now();
+    server.is_well();
+    assert!(begun.elapsed() < 2 * SHORT, "others waited {:?}", begun.elapsed());
+    for client in &mut waiting {
+        assert_eq!(client.answer().code(), "Forbidden.AliasNotFound");
+    }
+    assert_eq!(writing.answer().status, 200);
+}
