@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
-  install PREFIX    builds libkms and puts it there, with its header and a file for pkg-config";
+  install PREFIX    builds libkms and the kms command and puts them there, with the header and a file for pkg-config";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
