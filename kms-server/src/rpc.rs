@@ -1,7 +1,8 @@
 //! A request's parameters: those of the query and those of the form, decoded, and then as the engine takes them.
 //!
 //! Clients flatten maps and lists into names with dots (`EncryptionContext.k=v`, `Tag.1.Key=a`). Here they are folded back
-//! into the JSON text that the parameter has otherwise; which action it is for plays no part.
+//! into the JSON text that the parameter has otherwise; which action it is for plays no part. Only of the encryption contexts
+//! one must know that they are maps: their names are the caller's, and may have dots or be numbers.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,9 @@ const COMMON: [&str; 12] = [
     "Timestamp",
     "Version",
 ];
+
+/// The parameters that are maps of texts: what stands behind the first dot is one name, whatever is in it.
+const TEXT_MAPS: [&str; 3] = ["DestinationEncryptionContext", "EncryptionContext", "SourceEncryptionContext"];
 
 /// One parameter of a request.
 pub(crate) struct Parameter {
@@ -92,7 +96,8 @@ impl Parameters {
 
     /// What is left for the action, with names that have dots folded into one JSON text under their first part:
     /// `A.k=v&A.b.1=x&A.b.2=y` is `A={"b":["x","y"],"k":"v"}`. Since the contract has a parameter whose own name has a dot
-    /// (`ExtendedConfig.CustomData`), what stands below two parts is there under both of them as well.
+    /// (`ExtendedConfig.CustomData`), what stands below two parts is there under both of them as well. In a context, the dots
+    /// behind the first one are part of a name: `EncryptionContext.a.b=x` is `EncryptionContext={"a.b":"x"}`.
     ///
     /// # Errors
     /// `ParseRequestParameterException` for a name that has a value and parts below it, for an empty part, and for too many
@@ -111,8 +116,14 @@ impl Parameters {
                 // A name stands before those that go on behind it with a dot: this is the order of bytes.
                 Some((first, _)) if first.is_empty() || params.text(first).is_some() => return Err(unreadable()),
                 Some((first, rest)) => {
-                    let parts: Vec<&str> = rest.splitn(MAX_DEPTH - 1, '.').collect();
-                    folded.entry(first.to_owned()).or_default().put(&parts, text)?;
+                    let branch = folded.entry(first.to_owned()).or_default();
+                    if TEXT_MAPS.contains(&first) {
+                        // No name stands twice.
+                        branch.0.insert(rest.to_owned(), Node::Leaf(text));
+                    } else {
+                        let parts: Vec<&str> = rest.splitn(MAX_DEPTH - 1, '.').collect();
+                        branch.put(&parts, text)?;
+                    }
                 }
             }
         }
@@ -123,14 +134,19 @@ impl Parameters {
             }
         }
         for (first, branch) in folded {
+            if TEXT_MAPS.contains(&first.as_str()) {
+                let text = branch.json(Branch::write_object);
+                insert(&mut params, first, text)?;
+                continue;
+            }
             for (second, node) in &branch.0 {
                 let text = match node {
                     Node::Leaf(text) => text.clone(),
-                    Node::Branch(branch) => branch.json(),
+                    Node::Branch(branch) => branch.json(Branch::write),
                 };
                 insert(&mut params, format!("{first}.{second}"), text)?;
             }
-            let text = branch.json();
+            let text = branch.json(Branch::write);
             insert(&mut params, first, text)?;
         }
         Ok(params)
@@ -204,9 +220,9 @@ impl Branch {
         list.into_iter().collect()
     }
 
-    fn json(&self) -> Zeroizing<String> {
+    fn json(&self, write: impl FnOnce(&Self, &mut Wiped)) -> Zeroizing<String> {
         let mut out = Wiped::with_capacity(256);
-        self.write(&mut out);
+        write(self, &mut out);
         out.into_text()
     }
 
@@ -219,15 +235,19 @@ impl Branch {
             }
             out.push("]");
         } else {
-            out.push("{");
-            for (at, (name, node)) in self.0.iter().enumerate() {
-                out.push(if at == 0 { "" } else { "," });
-                out.push_json_text(name);
-                out.push(":");
-                node.write(out);
-            }
-            out.push("}");
+            self.write_object(out);
         }
+    }
+
+    fn write_object(&self, out: &mut Wiped) {
+        out.push("{");
+        for (at, (name, node)) in self.0.iter().enumerate() {
+            out.push(if at == 0 { "" } else { "," });
+            out.push_json_text(name);
+            out.push(":");
+            node.write(out);
+        }
+        out.push("}");
     }
 }
 
@@ -378,6 +398,16 @@ mod tests {
             ("C.%22%0A%5C=%22%00%E4%B8%AD", "C", r#"{"\"\u000a\\":"\"\u0000中"}"#),
             ("C.k.k.k.k.k.k.k=x", "C", r#"{"k":{"k":{"k":{"k":{"k":{"k":{"k":"x"}}}}}}}"#),
             ("C-x=1&C.k=v&C=", "C-x", "1"),
+            // The names of contexts are the caller's.
+            ("EncryptionContext.a.b=x&EncryptionContext.a=y", "EncryptionContext", r#"{"a":"y","a.b":"x"}"#),
+            (
+                "SourceEncryptionContext.1=x&SourceEncryptionContext.2=y",
+                "SourceEncryptionContext",
+                r#"{"1":"x","2":"y"}"#,
+            ),
+            ("DestinationEncryptionContext.k..=v", "DestinationEncryptionContext", r#"{"k..":"v"}"#),
+            ("EncryptionContext.k.k.k.k.k.k.k.k.k=x", "EncryptionContext", r#"{"k.k.k.k.k.k.k.k.k":"x"}"#),
+            ("EncryptionContext.=x&EncryptionContext=", "EncryptionContext", r#"{"":"x"}"#),
         ] {
             let params = self::query(query).unwrap_or_else(|error| panic!("{query}: {error}"));
             assert_eq!(params.text(name), Some(folded), "{query}");
@@ -396,6 +426,7 @@ mod tests {
             ".=v",
             "C.k.=v",
             "C.k.k.k.k.k.k.k.k=x",
+            "EncryptionContext={}&EncryptionContext.k=v",
         ] {
             assert!(refused(self::query(query)), "{query}");
         }
@@ -411,6 +442,19 @@ mod tests {
                 .collect();
             let params = query_of(&query);
             let back: BTreeMap<String, String> = serde_json::from_str(params.text("M").unwrap()).unwrap();
+            prop_assert_eq!(back, map);
+        }
+
+        #[test]
+        fn a_flattened_context_comes_back(map in prop::collection::btree_map(any::<String>(), any::<String>(), 1..6)) {
+            let query: Vec<String> = map
+                .iter()
+                .map(|(name, value)| {
+                    format!("EncryptionContext.{}={}", spelled(Spelling::ONCE, name), spelled(Spelling::ONCE, value))
+                })
+                .collect();
+            let params = query_of(&query);
+            let back: BTreeMap<String, String> = serde_json::from_str(params.text("EncryptionContext").unwrap()).unwrap();
             prop_assert_eq!(back, map);
         }
 
