@@ -1,6 +1,7 @@
 //! The commands of this repository. Each does all that it needs on a fresh machine, and stops at the first thing that
 //! fails; nothing is left out in silence.
 
+mod clients;
 mod demo;
 mod fuzz;
 mod generate;
@@ -21,8 +22,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo              builds libkms and shows it at work: a C, a Go and a Python program share one store
-  test              everything that can be tested: format, lints, documentation, Rust, C, Go and Python
+  test              everything that can be tested: format, lints, documentation, Rust, C, Go, Python, and the server's SDKs
   test --quick      a few minutes' part of it: format, lints, generated files, unit tests and scenarios
+  clients           the part of it that drives the server with the SDKs for Python and Node.js
   simulate [--seeds N] [--from S]
                     random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::demo(),
         ["test"] => test::whole(),
         ["test", "--quick"] => test::quick(),
+        ["clients"] => clients::check(),
         ["asan"] => sanitize::asan(),
         ["valgrind"] => sanitize::valgrind(),
         ["simulate", ref options @ ..] => simulate::simulate(options),

@@ -32,6 +32,12 @@ const VENV: Need = Need {
     packages: &["python3-venv"],
     probe: &["python3", "-c", "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)"],
 };
+const NODE: Need = Need {
+    what: "Node.js, 18 or later, with npm",
+    packages: &["nodejs", "npm"],
+    probe: &["sh", "-c", "npm --version && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'"],
+};
+const CURL: Need = Need { what: "curl", packages: &["curl"], probe: &["curl", "--version"] };
 const ASAN_PROBE: &str = "echo 'int main(void) { return 0; }' | clang -fsanitize=address -x c - -o /dev/null";
 const CLANG: Need = Need {
     what: "clang with AddressSanitizer",
@@ -44,6 +50,8 @@ const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: 
 pub(crate) const C: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL, OPENSSL_COMMAND];
 /// What the Go and Python programs need beside that.
 pub(crate) const GO_AND_PYTHON: &[Need] = &[GO, VENV];
+/// What the SDKs need that drive the server.
+pub(crate) const CLIENTS: &[Need] = &[VENV, NODE, CURL, OPENSSL_COMMAND];
 /// What AddressSanitizer needs, also for fuzzing.
 pub(crate) const ASAN: &[Need] = &[CLANG];
 /// What memcheck needs.
@@ -82,12 +90,16 @@ pub(crate) fn install(needs: &[&[Need]]) -> Result<(), String> {
 
 /// Makes the Python environment for the package's tests and example, and names its interpreter.
 pub(crate) fn python() -> Result<String, String> {
-    let folder = target("python")?;
+    environment("python", "bindings/python/requirements-test.txt")
+}
+
+/// Makes a Python environment with what is required, and names its interpreter.
+pub(crate) fn environment(name: &str, requirements: &str) -> Result<String, String> {
+    let folder = target(name)?;
     let python = format!("{folder}/bin/python");
     if !Path::new(&python).exists() {
         finish(&mut command("python3", ["-m", "venv", &folder]))?;
     }
-    let requirements = "bindings/python/requirements-test.txt";
     finish(&mut command(&python, ["-m", "pip", "install", "--quiet", "--requirement", requirements]))?;
     Ok(python)
 }

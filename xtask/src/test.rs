@@ -2,7 +2,7 @@
 
 use crate::run::{cargo, command, finish, target};
 use crate::tools::DENY;
-use crate::{demo, fuzz, generate, needs, readme, sanitize, walk};
+use crate::{clients, demo, fuzz, generate, needs, readme, sanitize, walk};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
 const FUZZ_SECONDS: u64 = 36;
@@ -22,7 +22,7 @@ pub(crate) fn quick() -> Result<(), String> {
 /// Everything.
 pub(crate) fn whole() -> Result<(), String> {
     // All at once: what is missing and cannot be installed is told now, not half an hour later.
-    needs::install(&[needs::C, needs::GO_AND_PYTHON, needs::ASAN, needs::MEMCHECK])?;
+    needs::install(&[needs::C, needs::GO_AND_PYTHON, needs::CLIENTS, needs::ASAN, needs::MEMCHECK])?;
     lints()?;
     finish(&mut cargo(["test", "--workspace", "--locked"]))?;
     for features in PROVIDERS {
@@ -35,6 +35,7 @@ pub(crate) fn whole() -> Result<(), String> {
     python()?;
     readme::check()?;
     walk::check()?;
+    clients::check()?;
     demo::demo()?;
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
