@@ -7,6 +7,7 @@
 //!   requests, signed ────────────────────────────────────────┼──► benches/signature     likewise
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
+//!   http: signed requests to kms serve, over loopback ─────────────► benches/http_load     answers per second; steady_load
 //! ```
 //!
 //! A [`Layer`] does the same work as the layer below it, and something more: the difference is what that costs. Each
@@ -19,6 +20,7 @@ pub mod arguments;
 pub mod asymmetric;
 pub mod contestant;
 pub mod durable;
+pub mod http;
 pub mod layer;
 pub mod machine;
 pub mod rounds;

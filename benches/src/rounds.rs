@@ -54,6 +54,12 @@ impl Series {
     }
 }
 
+impl FromIterator<f64> for Series {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
 /// Times every contestant: nanoseconds of processor time for one repetition, by round. What else the processor did
 /// meanwhile does not count.
 pub fn time(contestants: &mut [Contestant], plan: Plan) -> Vec<Series> {
