@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod generate;
 mod install;
+mod load;
 mod needs;
 mod readme;
 mod run;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   simulate [--seeds N] [--from S]
                     random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
+  load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow (60)
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
   install PREFIX    builds libkms and the kms command and puts them there, with the header and a file for pkg-config";
@@ -49,6 +51,10 @@ fn main() -> ExitCode {
         ["fuzz", minutes] => match minutes.parse::<u64>() {
             Ok(minutes @ 1..=10_000) => fuzz::fuzz(60 * minutes),
             _ => Err("MINUTES is a whole number from 1 to 10000".to_owned()),
+        },
+        ["load", seconds] => match seconds.parse::<u64>() {
+            Ok(seconds @ 2..=100_000) => load::load(seconds),
+            _ => Err("SECONDS is a whole number from 2 to 100000".to_owned()),
         },
         ["generate"] => generate::write(),
         ["install", prefix] => install::install(prefix),

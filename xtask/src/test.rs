@@ -2,10 +2,13 @@
 
 use crate::run::{cargo, command, finish, target};
 use crate::tools::DENY;
-use crate::{clients, demo, fuzz, generate, needs, readme, sanitize, walk};
+use crate::{clients, demo, fuzz, generate, load, needs, readme, sanitize, walk};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
 const FUZZ_SECONDS: u64 = 36;
+
+/// Seconds of load on a server: long enough that a leak of 1 kB by each request shows.
+const LOAD_SECONDS: u64 = 10;
 
 /// How the core is built besides its default: with both providers, which are then tested against each other, and with the
 /// one that needs no C compiler.
@@ -37,6 +40,7 @@ pub(crate) fn whole() -> Result<(), String> {
     walk::check()?;
     clients::check()?;
     demo::demo()?;
+    load::load(LOAD_SECONDS)?;
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
     sanitize::valgrind()?;
