@@ -8,6 +8,8 @@
 //! of things inside the process, not that they survive a power cut.
 
 mod common;
+#[path = "common/in_flight.rs"]
+mod in_flight;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -24,7 +26,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use common::{Blob, Call, Facts, Model, NewKey, State, open, random};
+use common::{Blob, Call, Model, NewKey, State, open, random};
+use in_flight::apply_if_done;
 
 /// Tells a copy of this program where to work.
 const HOME: &str = "KMS_ENGINE_TEST_WORKER";
@@ -194,40 +197,6 @@ impl Acknowledged {
         for blob in &self.blobs {
             blob.check(&engine, found.keys[&blob.key].state);
         }
-    }
-}
-
-/// Applies a call whose answer nobody has seen, if `found`, read from the engine, shows that it was done. What was done by
-/// halves is left for the comparison to find: it is neither as it was nor as it was to be.
-///
-/// One thread at a time makes calls about a key or an alias, so nothing else has happened to that meanwhile.
-fn apply_if_done(model: &mut Model, call: &Call, found: &Model) {
-    let mut with = model.clone();
-    let done = match call {
-        Call::CreateKey { description, .. } => {
-            // No two calls are given the same description.
-            let made = found.keys.iter().find(|(_, facts)| facts.description == *description);
-            let Some((key, Facts { created, .. })) = made else { return };
-            with.apply(call, Some(NewKey { key: key.clone(), created: created.clone() }));
-            true
-        }
-        Call::CreateAlias { alias, .. } | Call::UpdateAlias { alias, .. } | Call::DeleteAlias { alias } => {
-            with.apply(call, None);
-            found.aliases.get(alias) == with.aliases.get(alias)
-        }
-        Call::Describe { key, .. }
-        | Call::Tag { key, .. }
-        | Call::Untag { key, .. }
-        | Call::Disable { key }
-        | Call::Enable { key }
-        | Call::Schedule { key }
-        | Call::Cancel { key } => {
-            with.apply(call, None);
-            found.keys.get(key) == with.keys.get(key)
-        }
-    };
-    if done {
-        *model = with;
     }
 }
 

@@ -115,11 +115,15 @@ pub(crate) enum Call {
 impl Call {
     /// Makes the call.
     pub(crate) fn make(&self, engine: &Engine) -> Result<Option<NewKey>, KmsError> {
-        let (action, params) = match self {
+        let (action, params) = self.request();
+        call(engine, action, &params).map(|mut reply| self.new_key(&mut reply))
+    }
+
+    /// The action, and its parameters.
+    pub(crate) fn request(&self) -> (&'static str, Value) {
+        match self {
             Self::CreateKey { spec, description } => {
-                let params = json!({ "KeySpec": spec, "Description": description.full() });
-                let metadata = call(engine, "CreateKey", &params)?["KeyMetadata"].take();
-                return Ok(Some(NewKey { key: text(&metadata["KeyId"]), created: text(&metadata["CreationDate"]) }));
+                ("CreateKey", json!({ "KeySpec": spec, "Description": description.full() }))
             }
             Self::CreateAlias { alias, key } => ("CreateAlias", json!({ "AliasName": alias, "KeyId": key })),
             Self::UpdateAlias { alias, key } => ("UpdateAlias", json!({ "AliasName": alias, "KeyId": key })),
@@ -135,8 +139,15 @@ impl Call {
             Self::Enable { key } => ("EnableKey", json!({ "KeyId": key })),
             Self::Schedule { key } => ("ScheduleKeyDeletion", json!({ "KeyId": key, "PendingWindowInDays": 7 })),
             Self::Cancel { key } => ("CancelKeyDeletion", json!({ "KeyId": key })),
-        };
-        call(engine, action, &params).map(|_| None)
+        }
+    }
+
+    /// The key that the answer tells of, if the call has made one.
+    pub(crate) fn new_key(&self, reply: &mut Value) -> Option<NewKey> {
+        matches!(self, Self::CreateKey { .. }).then(|| {
+            let metadata = reply["KeyMetadata"].take();
+            NewKey { key: text(&metadata["KeyId"]), created: text(&metadata["CreationDate"]) }
+        })
     }
 }
 
