@@ -13,7 +13,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use arbitrary::{Result, Unstructured};
 use kms_core::{Action, ErrorCode, KmsError};
@@ -27,7 +27,7 @@ use crate::call::{call, call_text, is_id, text};
 const MAX_CALLS: usize = 6;
 
 /// Actions that only look, or compute: their success changes nothing either.
-const READ_ONLY: [&str; 14] = [
+pub(crate) const READ_ONLY: [&str; 14] = [
     "DescribeKey",
     "ListKeys",
     "DescribeKeyVersion",
@@ -45,14 +45,14 @@ const READ_ONLY: [&str; 14] = [
 ];
 
 /// What the contract says of the calls.
-struct Contract {
+pub(crate) struct Contract {
     /// The parameters of each action.
-    parameters: BTreeMap<String, Vec<String>>,
+    pub(crate) parameters: BTreeMap<String, Vec<String>>,
     /// Each code with its HTTP status.
-    errors: BTreeSet<(String, u16)>,
+    pub(crate) errors: BTreeSet<(String, u16)>,
 }
 
-fn contract() -> &'static Contract {
+pub(crate) fn contract() -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();
     CONTRACT.get_or_init(|| {
         let actions: Vec<Value> = serde_json::from_str(include_str!("../../contract/actions.json")).unwrap();
@@ -70,10 +70,10 @@ fn contract() -> &'static Contract {
 }
 
 /// An engine with one key in each state, and what `$names` in an input stand for.
-struct Fixture {
-    engine: Engine,
+pub(crate) struct Fixture {
+    pub(crate) engine: Arc<Engine>,
     /// Where the engine keeps its records, in memory; it counts what is written.
-    disk: FaultDisk,
+    pub(crate) disk: FaultDisk,
     names: Vec<(&'static str, String)>,
     /// What the engine shows of itself.
     shown: Vec<Value>,
@@ -102,11 +102,11 @@ pub fn run(data: &[u8]) {
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let config = r#"{"store":"memory:","clock":{"manual":"2030-01-01T00:00:00Z"},"seed":2,"cache":64,
             "limits":{"keys":6,"aliases":4}}"#;
         let disk = FaultDisk::new();
-        let engine = Engine::open_on(Box::new(disk.reopen()), Config::parse(config).unwrap()).unwrap();
+        let engine = Arc::new(Engine::open_on(Box::new(disk.reopen()), Config::parse(config).unwrap()).unwrap());
         let mut names = Vec::new();
         for (name, params) in [
             ("enabled", json!({ "Description": "fixture" })),
@@ -145,7 +145,7 @@ impl Fixture {
         fixture
     }
 
-    fn replace(&self, text: &str) -> String {
+    pub(crate) fn replace(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, value) in &self.names {
             text = text.replace(&format!("${name}"), value);
@@ -187,7 +187,7 @@ impl Fixture {
     }
 
     /// A value: one of those that something depends on, or an arbitrary one.
-    fn value(&self, u: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
+    pub(crate) fn value(&self, u: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
         let texts = [
             "",
             "true",

@@ -30,6 +30,11 @@ fn blob() {
 }
 
 #[test]
+fn http_request() {
+    replay("http_request", kms_fuzz::http_request::run);
+}
+
+#[test]
 fn json_call() {
     replay("json_call", kms_fuzz::json_call::run);
 }

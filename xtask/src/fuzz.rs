@@ -8,9 +8,10 @@ use crate::run::{cargo, command, finish, here, target};
 use crate::tools::FUZZ;
 
 /// The targets, and what libFuzzer should know about each.
-const TARGETS: [(&str, &[&str]); 5] = [
+const TARGETS: [(&str, &[&str]); 6] = [
     ("asymmetric", &[]),
     ("blob", &[]),
+    ("http_request", &["-dict=dictionaries/http_request.dict", "-max_len=8192"]),
     ("json_call", &["-dict=dictionaries/json_call.dict", "-max_len=8192"]),
     ("record", &["-malloc_limit_mb=256"]),
     // Long from the start: a fault needs a history.

@@ -1,20 +1,19 @@
-//! `cargo xtask install`: puts libkms where compilers find it, and the `kms` command where shells do.
+//! `cargo xtask install`: puts libkms where compilers find it.
 
 use std::fs;
 use std::path::Path;
 
 use crate::run::{cargo, finish, here, target};
 
-/// Copies header, libraries, pkg-config file and command under `prefix`.
+/// Copies header, libraries and pkg-config file under `prefix`.
 pub(crate) fn install(prefix: &str) -> Result<(), String> {
-    finish(&mut cargo(["build", "--release", "--package", "kms-ffi", "--package", "kms-cli", "--locked"]))?;
+    finish(&mut cargo(["build", "--release", "--package", "kms-ffi", "--locked"]))?;
     let prefix = here(prefix)?;
     let library = prefix.join("lib");
     copy("include/kms.h", &prefix.join("include/kms.h"))?;
     for file in ["libkms.so", "libkms.a"] {
         copy(&target(&format!("release/{file}"))?, &library.join(file))?;
     }
-    copy(&target("release/kms")?, &prefix.join("bin/kms"))?;
     let file = library.join("pkgconfig/kms.pc");
     folder_of(&file)?;
     fs::write(&file, pkg_config(&prefix)).map_err(|error| format!("{}: {error}", file.display()))

@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
   load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow (60)
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
-  install PREFIX    builds libkms and the kms command and puts them there, with the header and a file for pkg-config";
+  install PREFIX    builds libkms and puts it there, with its header and a file for pkg-config";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
