@@ -134,7 +134,7 @@ impl World {
     /// What comes back when these bytes come over a connection and then its end. A connection passes on a few of them at a
     /// time if they say so.
     fn send(&self, bytes: &[u8]) -> Vec<Answer> {
-        let at_once = if bytes.len() % 2 == 0 { 1 << 16 } else { 61 };
+        let at_once = if bytes.len().is_multiple_of(2) { 1 << 16 } else { 61 };
         let (ours, theirs) = tokio::io::duplex(at_once);
         let (front, bytes) = (Arc::clone(&self.front), bytes.to_vec());
         let conversation = async {
