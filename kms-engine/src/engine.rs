@@ -228,15 +228,17 @@ impl Shared {
         Answer { request_id, result }
     }
 
-    /// What [`Self::call_as`] would answer, if that takes no longer than its cryptography. `None` for what writes or looks
-    /// through lists, and for what would have to wait for the disk or for another call: nothing has been done then.
+    /// What [`Self::call_as`] would answer, if that takes no longer than its cryptography and a look into the store. `None` for
+    /// what writes or looks through lists, and for what would have to wait for a commit, its own or another call's: nothing
+    /// has been done then.
     #[must_use]
     pub fn call_at_once(&self, action: &str, params: &Params) -> Option<Answer> {
         let row = Action::parse(action).filter(|row| row.uses_keys_only())?;
         let hurry = Hurry::default();
         let result = self.admit().and_then(|()| {
             let view = CachedView::new(&self.cache, &self.store, Some(&hurry));
-            self.on_view(&view, Rotation::Beside(&hurry), |ctx| row.plan(params, ctx))
+            let rotation = if self.may_rotate() { Rotation::Beside(&hurry) } else { Rotation::Suspended };
+            self.on_view(&view, rotation, |ctx| row.plan(params, ctx))
         });
         if hurry.has_given_up() {
             return None;
@@ -324,6 +326,12 @@ impl Shared {
 
     pub(crate) fn check(&self) -> Result<(), KmsError> {
         if self.broken.load(Ordering::Acquire) { Err(ErrorCode::InternalFailure.into()) } else { self.store.check() }
+    }
+
+    /// Whether a version that is due can be made now.
+    fn may_rotate(&self) -> bool {
+        let now = self.clock.now();
+        self.clock.is_steady(now) && now.unix() >= self.rotation_paused.load(Ordering::Relaxed)
     }
 
     fn check_account(&self) -> Result<(), KmsError> {
@@ -517,13 +525,9 @@ impl Rotate for Hurry {
 /// they plan again, that there is nothing left to do.
 impl Rotate for Shared {
     fn rotate(&self, key: &KeyId) {
-        let now = self.clock.now();
-        if !self.clock.is_steady(now) || now.unix() < self.rotation_paused.load(Ordering::Relaxed) {
-            return;
-        }
-        if self.execute(None, |ctx| rotation::rotate(key, ctx)).is_err() {
+        if self.may_rotate() && self.execute(None, |ctx| rotation::rotate(key, ctx)).is_err() {
             // The present version goes on to encrypt; each call would try in vain, and a full disk makes that slow.
-            self.rotation_paused.store(now.plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
+            self.rotation_paused.store(self.clock.now().plus(ROTATION_PAUSE).unix(), Ordering::Relaxed);
         }
     }
 }

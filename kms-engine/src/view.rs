@@ -49,13 +49,17 @@ impl<'e> CachedView<'e> {
         for _ in 0..READS {
             let reader = self.store.reader();
             let found = read(&reader);
-            if let Some(hurry) = self.hurry
-                && !reader.is_settled()
-            {
-                hurry.give_up();
-                break;
-            }
-            match reader.settle() {
+            let settled = match self.hurry {
+                None => reader.settle(),
+                Some(hurry) => match reader.try_settle() {
+                    Some(settled) => settled,
+                    None => {
+                        hurry.give_up();
+                        break;
+                    }
+                },
+            };
+            match settled {
                 Ok(()) => return found,
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Failed(error)) => return Err(error),

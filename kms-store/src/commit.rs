@@ -233,24 +233,28 @@ impl Committer {
             self.published.load(Ordering::Acquire) >= latest
                 && !(absent && flight % 2 == 1 && self.flight.load(Ordering::Acquire) == flight)
         };
-        let stands = || {
-            self.check().map_err(CommitError::Failed)?;
-            if self.taken_back() == taken_back { Ok(()) } else { Err(CommitError::Conflict) }
-        };
         if on_disk() {
-            return stands();
+            return self.stands(taken_back);
         }
         let mut queue = self.queue.lock();
         while !on_disk() {
-            stands()?;
+            self.stands(taken_back)?;
             self.changed.wait(&mut queue);
         }
-        stands()
+        self.stands(taken_back)
     }
 
-    /// Whether [`Self::settle`] would return at once.
-    pub(crate) fn is_settled(&self, latest: Rev, absent: bool) -> bool {
-        self.published.load(Ordering::Acquire) >= latest && !(absent && self.flight.load(Ordering::Acquire) % 2 == 1)
+    /// [`Self::settle`], if that needs no waiting.
+    pub(crate) fn try_settle(&self, latest: Rev, absent: bool, taken_back: u64) -> Option<Result<(), CommitError>> {
+        let in_flight = absent && self.flight.load(Ordering::Acquire) % 2 == 1;
+        let on_disk = self.published.load(Ordering::Acquire) >= latest && !in_flight;
+        on_disk.then(|| self.stands(taken_back))
+    }
+
+    /// Whether nothing that was read since `taken_back` was noted may have come to nothing.
+    fn stands(&self, taken_back: u64) -> Result<(), CommitError> {
+        self.check().map_err(CommitError::Failed)?;
+        if self.taken_back() == taken_back { Ok(()) } else { Err(CommitError::Conflict) }
     }
 
     /// The totals, as of the last commit that is published.

@@ -83,10 +83,10 @@ impl<'s> Reader<'s> {
         self.committer.settle(self.latest.get(), self.absent.get(), self.taken_back)
     }
 
-    /// Whether [`Self::settle`] would return without waiting for anybody's commit.
+    /// What [`Self::settle`] would return, if that needs no waiting for anybody's commit.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.committer.is_settled(self.latest.get(), self.absent.get())
+    pub fn try_settle(&self) -> Option<Result<(), CommitError>> {
+        self.committer.try_settle(self.latest.get(), self.absent.get(), self.taken_back)
     }
 
     /// Whether records came or went since the totals were read, so that totals and lists may be of two instants. What
