@@ -1,20 +1,22 @@
 //! The home folder of a KMS.
 //!
 //! ```text
-//!   config.json   what kms_open takes; store and root_key may be left out
+//!   config.json   what kms_open takes, with paths from this folder; store and root_key may be left out
 //!   root.key      32 bytes that the store is sealed with, unless there is a passphrase
 //!   store/        the records
 //!   tls/          a certificate for HTTPS and its CA, made by the first `kms serve` that needs them
 //!   owner.sock    while `kms serve` runs: how the other commands reach the engine
 //! ```
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use kms_engine::{Config, Engine};
+use rustix::process::geteuid;
 use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::arguments::{InitOptions, RootKeyKind};
@@ -46,6 +48,7 @@ impl Home {
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(Failure::at(self.folder.display()))?;
+        self.is_mine()?;
         let root_key = match options.root_key {
             RootKeyKind::File => json!({ "file": "root.key" }),
             RootKeyKind::Passphrase => json!(ASK),
@@ -62,8 +65,8 @@ impl Home {
         .collect();
         let text = format!("{:#}\n", Value::Object(members.clone()));
         // The store first: a configuration that is there belongs to one that is.
-        drop(Engine::open(self.config(members, true)?)?);
-        write_new(&place, text.as_bytes()).map_err(Failure::at(place.display()))?;
+        drop(Engine::open(Config::parse(&self.complete(members, true)?)?)?);
+        self.write_new(&place, text.as_bytes()).map_err(Failure::at(place.display()))?;
         let (folder, root_key) = (self.folder.display(), self.file("root.key"));
         let precious = match options.root_key {
             RootKeyKind::File => root_key.display().to_string(),
@@ -75,8 +78,12 @@ impl Home {
         ))
     }
 
-    /// Opens the engine.
-    pub(crate) fn open(&self) -> Result<Engine, Failure> {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The configuration of the engine, its passphrase included.
+    pub(crate) fn config(&self) -> Result<Zeroizing<String>, Failure> {
         let place = self.file("config.json");
         let text = match fs::read_to_string(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -85,13 +92,31 @@ impl Home {
             }
             read => read.map_err(Failure::at(place.display()))?,
         };
+        self.is_mine()?;
         let members = serde_json::from_str::<Map<String, Value>>(&text);
         let members = members.map_err(|error| Failure::Cannot(format!("{}: {error}", place.display())))?;
-        Ok(Engine::open(self.config(members, false)?)?)
+        self.complete(members, false)
+    }
+
+    /// Who could write to the folder could put a socket of his own there; and what another user makes in it, its owner could
+    /// not open.
+    fn is_mine(&self) -> Result<(), Failure> {
+        let folder = fs::metadata(&self.folder).map_err(Failure::at(self.folder.display()))?;
+        if folder.uid() != geteuid().as_raw() {
+            let (folder, owner) = (self.folder.display(), folder.uid());
+            return Err(Failure::Cannot(format!("{folder} belongs to the user {owner}: run this as that user")));
+        }
+        if folder.mode() & 0o022 != 0 {
+            let folder = self.folder.display();
+            return Err(Failure::Cannot(format!("others may write to {folder}: chmod go-w {folder}")));
+        }
+        Ok(())
     }
 
     /// What the engine is opened with: the file's members, its paths taken from the home folder.
-    fn config(&self, mut members: Map<String, Value>, create: bool) -> Result<Config, Failure> {
+    fn complete(&self, mut members: Map<String, Value>, create: bool) -> Result<Zeroizing<String>, Failure> {
+        members.entry("store").or_insert_with(|| json!("sled:store"));
+        members.entry("root_key").or_insert_with(|| json!({ "file": "root.key" }));
         if let Some(Value::String(store)) = members.get("store") {
             let path = match store.split_once(':') {
                 Some(("sled", path)) => path,
@@ -120,17 +145,19 @@ impl Home {
                 Some(file) => secret::read(file)?,
                 None => secret::passphrase(create)?,
             };
-            let passphrase = Zeroizing::new(Value::String(passphrase.as_str().to_owned()).to_string());
+            let passphrase = secret::json(passphrase.as_str()).map_err(|error| Failure::Cannot(error.to_string()))?;
             let front = config.strip_suffix('}').unwrap_or_default();
             config = Zeroizing::new(format!("{front},\"root_key\":{{\"passphrase\":{}}}}}", *passphrase));
         }
-        Ok(Config::parse(&config)?)
+        Ok(config)
     }
-}
 
-/// Writes a file that must not be there yet, and does not come back before it is on disk.
-fn write_new(place: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create_new(place)?;
-    file.write_all(text)?;
-    file.sync_all()
+    /// Writes a file that must not be there yet, whole or not at all, and does not come back before it is on disk.
+    fn write_new(&self, place: &Path, text: &[u8]) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        file.write_all(text)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(place)?;
+        File::open(&self.folder)?.sync_all()
+    }
 }

@@ -1,18 +1,20 @@
 //! What the owner of a KMS may ask of it, whether a server has it open or not.
 
 use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kms_core::id::RequestId;
 use kms_core::model::AccessKey;
 use kms_core::time::Timestamp;
 use kms_core::{ErrorCode, KmsError};
-use kms_engine::{Engine, Shared};
+use kms_engine::{Config, Engine, Shared};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::Failure;
 use crate::home::Home;
-use crate::socket;
+use crate::{secret, socket};
 
 /// A question.
 #[derive(Serialize, Deserialize)]
@@ -20,7 +22,8 @@ pub(crate) enum Request {
     /// Calls an action with parameters as a JSON object.
     Call {
         action: String,
-        #[serde(with = "wiped")]
+        /// They go beside the rest.
+        #[serde(skip)]
         params: Zeroizing<String>,
     },
     /// Does what is due.
@@ -72,27 +75,6 @@ impl fmt::Display for Refusal {
 
 /// An answer: a JSON text, or why there is none.
 pub(crate) type Reply = Result<Zeroizing<String>, Refusal>;
-
-/// An answer on its way to another process.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Sent {
-    Told(#[serde(with = "wiped")] Zeroizing<String>),
-    Refused(Refusal),
-}
-
-/// Texts that may be secret. `Zeroizing` itself is not serialized, so that no secret is by oversight.
-mod wiped {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-    use zeroize::Zeroizing;
-
-    pub(super) fn serialize<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(text)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
-        String::deserialize(deserializer).map(Zeroizing::new)
-    }
-}
 
 /// Asks an engine.
 pub(crate) fn perform(engine: &Shared, request: &Request) -> Reply {
@@ -162,31 +144,68 @@ impl<'k> Told<'k> {
 
 /// The JSON text of something, written where it stays: a buffer that grows leaves copies behind.
 fn json(told: &impl Serialize) -> Result<Zeroizing<String>, KmsError> {
-    const ROOM: usize = 2048;
-    let mut text = Vec::with_capacity(ROOM);
-    serde_json::to_writer(&mut text, told).map_err(|_| ErrorCode::InternalFailure)?;
-    String::from_utf8(text).map(Zeroizing::new).map_err(|_| ErrorCode::InternalFailure.into())
+    secret::json(told).map_err(|_| ErrorCode::InternalFailure.into())
 }
+
+/// How long the store may be somebody else's: a server that starts or ends, or another command.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The one who holds the home folder: he opens the engine, or asks the server that has it open.
 pub(crate) enum Owner {
-    Here(Engine),
+    Here(Box<Engine>),
     There(socket::Client),
 }
 
 impl Owner {
     pub(crate) fn of(home: &Home) -> Result<Self, Failure> {
-        // A server that is there has the store open, and needs no passphrase.
-        if let Some(client) = socket::Client::connect(&home.file(socket::NAME)).map_err(Failure::at(socket::NAME))? {
-            return Ok(Self::There(client));
+        let begun = Instant::now();
+        let mut config = None;
+        loop {
+            // A server that is there has the store open, and needs no passphrase.
+            if let Some(client) = socket::Client::connect(home.folder())? {
+                return Ok(Self::There(client));
+            }
+            let config = match &config {
+                Some(config) => config,
+                None => config.insert(home.config()?),
+            };
+            match open(config)? {
+                Some(engine) => return Ok(Self::Here(Box::new(engine))),
+                None if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                None => return Err(KmsError::from(ErrorCode::StoreLocked).into()),
+            }
         }
-        home.open().map(Self::Here)
     }
 
     pub(crate) fn ask(self, request: &Request) -> Result<Zeroizing<String>, Failure> {
         match self {
             Self::Here(engine) => Ok(perform(&engine, request)?),
-            Self::There(client) => Ok(client.ask(request).map_err(Failure::at(socket::NAME))??),
+            Self::There(client) => client.ask(request),
         }
+    }
+}
+
+/// Opens an engine to serve it, which nobody else may do.
+pub(crate) fn open_to_serve(home: &Home) -> Result<Engine, Failure> {
+    let config = home.config()?;
+    let begun = Instant::now();
+    loop {
+        if socket::Client::connect(home.folder())?.is_some() {
+            return Err(Failure::Cannot(format!("{} is being served already", home.folder().display())));
+        }
+        match open(&config)? {
+            Some(engine) => return Ok(engine),
+            None if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            None => return Err(KmsError::from(ErrorCode::StoreLocked).into()),
+        }
+    }
+}
+
+/// The engine, unless somebody else has it open.
+fn open(config: &str) -> Result<Option<Engine>, KmsError> {
+    match Engine::open(Config::parse(config)?) {
+        Err(error) if error.code() == ErrorCode::StoreLocked => Ok(None),
+        opened => opened.map(Some),
     }
 }

@@ -1,36 +1,80 @@
 //! Where secrets come from: files, standard input, a prompt.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::Failure;
 
 /// The most bytes that a passphrase or a parameter may have. Those of the API have 30,720 at most, in Base64 a third more.
-const MOST: u64 = 1 << 20;
+const MOST: usize = 1 << 20;
 
 /// Reads a file, or standard input for `-`, without one line break at its end.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let at = || Failure::at(path.display());
-    let text = if path == Path::new("-") {
-        read_from(io::stdin().lock()).map_err(at())?
-    } else {
-        read_from(File::open(path).map_err(at())?).map_err(at())?
+    let read_from = |mut source: Box<dyn io::Read>| read_all(MOST, |buffer| source.read(buffer));
+    let text = match path.to_str() {
+        Some("-") => read_from(Box::new(io::stdin().lock())),
+        _ => File::open(path).and_then(|file| read_from(Box::new(file))),
     };
+    let text = text.map_err(Failure::at(path.display()))?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-fn read_from(source: impl io::Read) -> io::Result<Zeroizing<String>> {
-    // Room for all before it is filled: a buffer that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(MOST as usize + 1));
-    if source.take(MOST + 1).read_to_string(&mut text)? as u64 > MOST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 1 MiB"));
+/// Reads to the end, `most` bytes at most. What was read stands nowhere but in the result: a buffer that grows by itself
+/// leaves copies behind.
+pub(crate) fn read_all(
+    most: usize,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(vec![0; 4096]);
+    let mut len = 0;
+    loop {
+        if len == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; 2 * len]);
+            larger[..len].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+        match read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if len > most {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {most} bytes")));
+        }
     }
-    Ok(text)
+    let text =
+        std::str::from_utf8(&bytes[..len]).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// The JSON text of something that may be secret, in a place of the right size from the beginning.
+pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Zeroizing<String>> {
+    let mut size = Size(0);
+    serde_json::to_writer(&mut size, value)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
+    serde_json::to_writer(&mut *bytes, value)?;
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(serde::ser::Error::custom)
+}
+
+/// Counts what is written.
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Asks for the passphrase of a store: once, or twice for a new one.
@@ -65,7 +109,7 @@ pub(crate) fn parameters(arguments: &[String]) -> Result<Zeroizing<String>, Fail
         };
         let separator = if names.is_empty() { "" } else { "," };
         names.push(name);
-        let text = Zeroizing::new(Value::String(value.as_str().to_owned()).to_string());
+        let text = json(value.as_str()).map_err(|_| unfit("cannot be written"))?;
         object = Zeroizing::new(format!("{}{separator}{}:{}", *object, Value::from(name), *text));
     }
     Ok(Zeroizing::new(format!("{}}}", *object)))
@@ -79,6 +123,7 @@ fn shown(argument: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Read as _;
 
     use super::*;
 
@@ -107,8 +152,16 @@ mod tests {
 
     #[test]
     fn a_file_has_a_limit() {
-        let read = |len: usize| read_from(io::repeat(b'x').take(len as u64));
-        assert_eq!(read(MOST as usize).unwrap().len(), MOST as usize);
-        assert!(read(MOST as usize + 1).is_err());
+        let read = |len: usize| {
+            let mut source = io::repeat(b'x').take(len as u64);
+            read_all(10_000, |buffer| source.read(buffer))
+        };
+        for len in [0, 1, 4096, 4097, 10_000] {
+            assert_eq!(read(len).unwrap().as_str(), "x".repeat(len));
+        }
+        assert!(read(10_001).is_err());
+        assert!(read_all(10, |_| Err(io::ErrorKind::TimedOut.into())).is_err());
+        let mut bytes = &b"\xff"[..];
+        assert!(read_all(10, |buffer| bytes.read(buffer)).is_err());
     }
 }

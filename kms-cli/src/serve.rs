@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kms_core::time::Timestamp;
 use kms_engine::{Config, Engine};
 use kms_server::{Front, FrontOptions, Limits, Server, tls};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::arguments::ServeOptions;
 use crate::home::Home;
-use crate::{Failure, say, socket};
+use crate::{Failure, owner, say, socket};
 
 const HTTP: &str = "127.0.0.1:8080";
 const HTTPS: &str = "127.0.0.1:8443";
@@ -53,9 +54,8 @@ fn serve_home(
     options: &ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let engine = Arc::new(home.open()?);
-    let place = home.file(socket::NAME);
-    let _served = socket::Served::start(place.clone(), &engine).map_err(Failure::at(place.display()))?;
+    let engine = Arc::new(owner::open_to_serve(home)?);
+    let _served = socket::Served::start(home.folder(), &engine).map_err(Failure::at(socket::NAME))?;
     let tls_dir = options.tls_dir.clone().unwrap_or_else(|| home.file("tls"));
     run(runtime, &engine, options, tls_dir, stop)
 }
@@ -68,6 +68,7 @@ fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let (http, https) = addresses(options)?;
+    make_room(options.connections)?;
     let tls = if https.is_empty() { None } else { Some(certificate(options, tls_dir)?) };
     let front = FrontOptions {
         skew: Duration::from_secs(options.skew),
@@ -102,7 +103,29 @@ fn addresses(options: &ServeOptions) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>
         let why = "over plain HTTP everybody on the way reads plaintexts and data keys";
         return Err(Failure::Cannot(format!("{open}: {why}; use --https, or say --allow-plain-http")));
     }
+    let has_tls = options.tls_cert.is_some() || options.tls_dir.is_some() || !options.tls_name.is_empty();
+    if has_tls && options.https.is_empty() {
+        return Err(Failure::Cannot("a certificate is for HTTPS: say where to serve it by --https".to_owned()));
+    }
     Ok((options.http.clone(), options.https.clone()))
+}
+
+/// Sees to it that connections do not use up the files that the process may have open, which the store needs, too.
+fn make_room(connections: u32) -> Result<(), Failure> {
+    const OTHERS: u64 = 128;
+    let needed = u64::from(connections) + OTHERS;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < needed) {
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit)
+            .map_err(|error| Failure::Cannot(format!("the limit of open files: {error}")))?;
+    }
+    match limit.current {
+        Some(current) if current < needed => Err(Failure::Cannot(format!(
+            "{connections} connections need {needed} open files, and {current} are allowed: use --connections, or ulimit -n"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The certificate that is named, or one that is made.

@@ -66,8 +66,15 @@ fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..most).map(|column| width(column).unwrap_or_default()).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let so_far = line.len();
+            line.push_str(cell);
+            // By hand: what formats can pad ends at 65,535 characters.
+            let gap = width + 2 - line[so_far..].chars().count();
+            line.extend(std::iter::repeat_n(' ', gap));
+        }
+        line.trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -84,6 +91,8 @@ mod tests {
         assert_eq!(table(r#"{"KeyMetadata":{"KeyId":"k"}}"#).unwrap(), "KeyMetadata.KeyId  k");
         assert_eq!(table(r#"{"Regions":{"Region":[]}}"#).unwrap(), "Regions.Region");
         assert_eq!(table(r#"{"A":"1\n2\u001b[m","B":true}"#).unwrap(), "A  1\\n2\\u{1b}[m\nB  true");
+        let long = "x".repeat(100_000);
+        assert_eq!(table(&format!(r#"{{"A":"{long}"}}"#)).unwrap(), format!("A  {long}"));
         assert!(table("[]").is_err());
     }
 

@@ -1,8 +1,9 @@
 //! The command as its users have it: exit status, output, files; with the engine opened by itself and behind a server.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -140,7 +141,7 @@ fn the_owner_is_served_with_and_without_a_server() {
     own(&home);
     let mode = fs::metadata(home.join("owner.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    fails(&home, &["serve", "--http", "127.0.0.1:0"], 3, "KMS_STORE_LOCKED");
+    fails(&home, &["serve", "--http", "127.0.0.1:0"], 3, "is being served already");
     own(&home);
     server.stop();
     assert!(!home.join("owner.sock").exists());
@@ -155,6 +156,78 @@ fn the_owner_is_served_with_and_without_a_server() {
     let server = serve(&home, &["--http", "127.0.0.1:0"]);
     own(&home);
     server.stop();
+}
+
+// Goal: a server that starts and commands beside it get on, whoever comes first to the store.
+#[test]
+fn who_comes_too_early_waits_a_moment() {
+    let (_folder, home) = fresh();
+    for _ in 0..4 {
+        let early: Vec<_> = (0..3)
+            .map(|_| {
+                let mut early = kms(&home);
+                early.args(["access-key", "create"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+                early.spawn().unwrap()
+            })
+            .collect();
+        let server = serve(&home, &["--http", "127.0.0.1:0"]);
+        for early in early {
+            let output = early.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        server.stop();
+    }
+    let keys = json(&home, &["access-key", "list", "--output", "json"]);
+    assert_eq!(keys["AccessKeys"]["AccessKey"].as_array().unwrap().len(), 12);
+}
+
+// Goal: nobody on the owner's socket keeps another command from its answer. Method: connections that say nothing, more than
+// are answered at a time; those beyond are told so.
+#[test]
+fn a_command_that_dawdles_holds_up_no_other() {
+    let (_folder, home) = fresh();
+    let server = serve(&home, &["--http", "127.0.0.1:0"]);
+    let connect = || UnixStream::connect(home.join("owner.sock")).unwrap();
+    let mut silent: Vec<_> = (0..10).map(|_| connect()).collect();
+    done(&home, &["access-key", "list"]);
+    silent.extend((0..10).map(|_| connect()));
+    fails(&home, &["access-key", "list"], 3, "");
+    drop(silent);
+    own(&home);
+    let mut garbage = connect();
+    garbage.write_all(b"what?").unwrap();
+    garbage.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut told = String::new();
+    garbage.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("!the server does not know this question"), "{told}");
+    server.stop();
+}
+
+#[test]
+fn a_home_may_lie_deep() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("x".repeat(100)).join("y".repeat(100));
+    fs::create_dir_all(&deep).unwrap();
+    let home = deep.join("home");
+    done(&home, &["init"]);
+    let server = serve(&home, &["--http", "127.0.0.1:0"]);
+    own(&home);
+    server.stop();
+}
+
+#[test]
+fn a_home_that_others_may_write_to_is_refused() {
+    let (_folder, home) = fresh();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o770)).unwrap();
+    fails(&home, &["call", "ListKeys"], 3, "chmod go-w");
+    fails(&home, &["serve"], 3, "chmod go-w");
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
+    done(&home, &["call", "ListKeys"]);
+    let shared = home.join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    fails(&shared, &["init"], 3, "chmod go-w");
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
 }
 
 #[test]
@@ -204,10 +277,18 @@ fn what_cannot_be_done_is_told() {
     fails(&home, &["no-such-command"], 2, "no-such-command");
     fails(&home, &["serve", "--skew", "0"], 2, "--skew");
     fails(&home, &["serve", "--http", "0.0.0.0:0"], 3, "--allow-plain-http");
+    fails(&home, &["serve", "--http", "127.0.0.1:0", "--tls-name", "kms"], 3, "--https");
+    let few = "ulimit -n 300 && exec \"$0\" --home \"$1\" serve --http 127.0.0.1:0";
+    let output = Command::new("sh").args(["-c", few, env!("CARGO_BIN_EXE_kms")]).arg(&home).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("open files"), "{output:?}");
     fs::write(home.join("config.json"), r#"{"store":"sled:store","rot_key":{}}"#).unwrap();
     fails(&home, &["call", "ListKeys"], 3, "rot_key is not a known member");
     fs::write(home.join("config.json"), r#"{"store":"memory:"}"#).unwrap();
     fails(&home, &["call", "ListKeys"], 3, "store must be on disk");
+    // What is usual may be left out.
+    fs::write(home.join("config.json"), "{}").unwrap();
+    done(&home, &["call", "ListKeys"]);
 }
 
 #[test]
