@@ -29,7 +29,7 @@ usage: cargo xtask COMMAND
   simulate [--seeds N] [--from S]
                     random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
-  load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow (60)
+  load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow; 60 say much
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
   install PREFIX    builds libkms and puts it there, with its header and a file for pkg-config";
