@@ -4,13 +4,13 @@
 //! still let it in; after that the time stamp refuses it. So a nonce is remembered until its request's stamp has run out.
 //!
 //! Memory is bounded, and still no request is let in twice: when there is no more room, the nonces of the oldest stamp are
-//! forgotten, and from then on what bears that stamp or an older one is refused unseen. What is remembered is a keyed
-//! fingerprint of 64 bits; that a new nonce has that of another happens to one request in 10^12 with four million remembered,
-//! and refuses it.
+//! forgotten, and from then on what bears that stamp or an older one is refused unseen. They are those of the AccessKey that
+//! has the most, so that whoever sends more than others pays for it alone. What is remembered is a keyed fingerprint of 64
+//! bits; that a new nonce has that of another happens to one request in 10^12 with four million remembered, and refuses it.
 //!
 //! It is the memory of one process: a request that was let in shortly before a restart can be sent again after it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use kms_core::time::Timestamp;
@@ -54,21 +54,37 @@ impl Nonces {
         stamp: Timestamp,
         now: Timestamp,
     ) -> Result<(), KmsError> {
+        let owner = self.keyed.hash_one(access_key_id);
         let fingerprint = self.keyed.hash_one((access_key_id, nonce));
         // The low bits choose the place in the set as well, but by a hash of their own.
         let mut shard = self.shards[fingerprint as usize % SHARDS].lock();
-        shard.forget_old(self.skew, now);
-        shard.admit(fingerprint, stamp, self.most_in_shard)
+        shard.admit(owner, fingerprint, stamp, &Bounds { most: self.most_in_shard, skew: self.skew, now })
     }
 
     #[cfg(test)]
     fn remembered(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().seen.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len).sum()
     }
+}
+
+/// What bounds a shard.
+struct Bounds {
+    most: usize,
+    skew: u64,
+    now: Timestamp,
 }
 
 #[derive(Default)]
 struct Shard {
+    /// By AccessKey. There are as many as have ever been used by this process.
+    books: HashMap<u64, Book>,
+    /// How many nonces are in all books.
+    len: usize,
+}
+
+/// The nonces of one AccessKey.
+#[derive(Default)]
+struct Book {
     seen: HashSet<u64>,
     /// What has been seen, by the stamp that it came with.
     by_stamp: BTreeMap<Timestamp, Vec<u64>>,
@@ -77,44 +93,70 @@ struct Shard {
 }
 
 impl Shard {
-    fn admit(&mut self, fingerprint: u64, stamp: Timestamp, most: usize) -> Result<(), KmsError> {
-        if self.seen.contains(&fingerprint) {
+    fn admit(&mut self, owner: u64, fingerprint: u64, stamp: Timestamp, bounds: &Bounds) -> Result<(), KmsError> {
+        let book = self.books.entry(owner).or_default();
+        self.len -= book.forget_old(bounds.skew, bounds.now);
+        if book.seen.contains(&fingerprint) {
             return Err(ErrorCode::SignatureNonceUsed.into());
         }
-        if self.forgotten.is_some_and(|forgotten| stamp <= forgotten) {
+        if book.forgotten.is_some_and(|forgotten| stamp <= forgotten) {
             return Err(ErrorCode::IllegalTimestamp.into());
         }
-        if self.seen.len() >= most {
-            if self.oldest().is_none_or(|oldest| oldest >= stamp) {
-                return Err(ErrorCode::QpsLimitExceeded.into());
-            }
-            self.forget_oldest();
+        if self.len >= bounds.most {
+            self.make_room(owner, stamp)?;
         }
+        self.books.entry(owner).or_default().add(fingerprint, stamp);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Makes room for one more, of this owner and stamp.
+    fn make_room(&mut self, owner: u64, stamp: Timestamp) -> Result<(), KmsError> {
+        let largest = self.books.iter_mut().max_by_key(|(of, book)| (book.seen.len(), **of == owner));
+        match largest {
+            // It would be refused itself from then on.
+            Some((of, book)) if *of == owner && book.oldest().is_none_or(|oldest| oldest >= stamp) => {
+                Err(ErrorCode::QpsLimitExceeded.into())
+            }
+            Some((_, book)) => {
+                self.len -= book.forget_oldest();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Book {
+    fn add(&mut self, fingerprint: u64, stamp: Timestamp) {
         self.seen.insert(fingerprint);
         self.by_stamp.entry(stamp).or_default().push(fingerprint);
-        Ok(())
     }
 
     fn oldest(&self) -> Option<Timestamp> {
         self.by_stamp.first_key_value().map(|(stamp, _)| *stamp)
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((stamp, fingerprints)) = self.by_stamp.pop_first() {
-            for fingerprint in fingerprints {
-                self.seen.remove(&fingerprint);
-            }
-            self.forgotten = self.forgotten.max(Some(stamp));
+    /// Forgets what has the oldest stamp; how much that is.
+    fn forget_oldest(&mut self) -> usize {
+        let Some((stamp, fingerprints)) = self.by_stamp.pop_first() else { return 0 };
+        for fingerprint in &fingerprints {
+            self.seen.remove(fingerprint);
         }
+        self.forgotten = self.forgotten.max(Some(stamp));
+        fingerprints.len()
     }
 
-    fn forget_old(&mut self, skew: u64, now: Timestamp) {
+    /// Forgets some of what has run out; how much that is.
+    fn forget_old(&mut self, skew: u64, now: Timestamp) -> usize {
+        let mut forgotten = 0;
         for _ in 0..FORGOTTEN_AT_ONCE {
             if self.oldest().is_none_or(|oldest| oldest.plus(skew) >= now) {
-                return;
+                break;
             }
-            self.forget_oldest();
+            forgotten += self.forget_oldest();
         }
+        forgotten
     }
 }
 
@@ -212,6 +254,28 @@ mod tests {
         // An older stamp finds no room either, a newer one makes some.
         assert_eq!(code(nonces.admit("a", "older", at(NOON - 1), at(NOON))), Some(ErrorCode::QpsLimitExceeded));
         assert_eq!(code(nonces.admit("a", "newer", at(NOON + 1), at(NOON + 1))), None);
+    }
+
+    // Goal: whoever sends more than others pays for it alone. Method: one fills the memory, and goes on; another's few nonces
+    // stay known, and he is let in.
+    #[test]
+    fn one_does_not_push_out_another() {
+        let nonces = Nonces::new(1600, SKEW);
+        for n in 0..100 {
+            assert_eq!(code(nonces.admit("few", &n.to_string(), at(NOON), at(NOON))), None);
+        }
+        for second in 0..200 {
+            for n in 0..50 {
+                let _ = nonces.admit("many", &format!("{second}-{n}"), at(NOON + second), at(NOON));
+                assert!(nonces.remembered() <= 1600);
+            }
+        }
+        for n in 0..100 {
+            let again = code(nonces.admit("few", &n.to_string(), at(NOON), at(NOON)));
+            assert_eq!(again, Some(ErrorCode::SignatureNonceUsed));
+            assert_eq!(code(nonces.admit("few", &format!("new {n}"), at(NOON), at(NOON))), None);
+        }
+        assert_eq!(code(nonces.admit("many", "0-0", at(NOON), at(NOON))), Some(ErrorCode::IllegalTimestamp));
     }
 
     #[test]
