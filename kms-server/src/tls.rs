@@ -37,6 +37,9 @@ const LEAST_LEFT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The part of it that is over when it is made: by so much may a client's clock be slow.
 const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
+/// What the names of our authorities begin with.
+const AUTHORITY: &str = "KMS server authority";
+
 /// The names of this machine for itself, for which a certificate is made unless others are given.
 pub const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -50,6 +53,8 @@ pub enum TlsError {
     Pem(PathBuf, pem::Error),
     /// The chain in this file cannot be served with its key: it does not belong to it, or is none that TLS can use.
     Unusable(PathBuf, rustls::Error),
+    /// This file was made by somebody else, and would be lost.
+    NotOurs(PathBuf),
     /// No certificate can be made for these names.
     Names(rcgen::Error),
 }
@@ -61,6 +66,11 @@ impl fmt::Display for TlsError {
             Self::Pem(path, pem::Error::NoItemsFound) => write!(f, "{}: no such PEM section in it", path.display()),
             Self::Pem(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Unusable(path, error) => write!(f, "{}: not usable with its private key: {error}", path.display()),
+            Self::NotOurs(path) => write!(
+                f,
+                "{}: not made by this server, and not good for it as it is: name the files of your own, or another directory",
+                path.display()
+            ),
             Self::Names(error) => write!(f, "no certificate can be made for these names: {error}"),
         }
     }
@@ -113,14 +123,15 @@ pub fn from_files(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsErro
 /// is not there.
 ///
 /// What is there stays if at `now` it is good for another 30 days, for each of the names, under the authority beside it,
-/// and belongs to its key. Otherwise all three files are made anew.
+/// and belongs to its key. Otherwise all three files are made anew, unless they are somebody else's.
 ///
 /// # Errors
 ///
-/// The directory cannot be written to, or a name is no name.
+/// The directory cannot be read or written to, holds files of these names that are not from here, or a name is no name.
 pub fn made_in(directory: &Path, names: &[String], now: Timestamp) -> Result<Files, TlsError> {
     let files = Files::of(directory);
     if !usable(&files, names, now) {
+        check_ours(&files)?;
         make(directory, &files, names, now)?;
     }
     Ok(files)
@@ -162,14 +173,31 @@ fn usable(files: &Files, names: &[String], now: Timestamp) -> bool {
     check().is_some()
 }
 
+/// Whether nothing is lost when the files are made anew: there are none, or the authority among them is one of ours.
+fn check_ours(files: &Files) -> Result<(), TlsError> {
+    let is_ours = |certificate: &CertificateDer<'_>| {
+        certificate.windows(AUTHORITY.len()).any(|part| part == AUTHORITY.as_bytes())
+    };
+    for file in [&files.ca, &files.chain, &files.key] {
+        match fs::symlink_metadata(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(TlsError::File(file.clone(), error)),
+            Ok(_) if certificates(&files.ca).is_ok_and(|authority| authority.iter().all(is_ours)) => {}
+            Ok(_) => return Err(TlsError::NotOurs(file.clone())),
+        }
+    }
+    Ok(())
+}
+
 fn make(directory: &Path, files: &Files, names: &[String], now: Timestamp) -> Result<(), TlsError> {
     let (ca, server, key) = issued(names, now).map_err(TlsError::Names)?;
     let failed = |error| TlsError::File(directory.into(), error);
     fs::create_dir_all(directory).map_err(failed)?;
-    // The key first: without it the others are of no use. Whatever a crash leaves behind does not match, and is made anew.
-    write(&files.key, key.as_bytes(), 0o600)?;
-    write(&files.chain, server.as_bytes(), 0o644)?;
+    // The authority first, by which the others are known to be ours. Whatever a crash leaves behind does not match, and is made
+    // anew.
     write(&files.ca, ca.as_bytes(), 0o644)?;
+    write(&files.chain, server.as_bytes(), 0o644)?;
+    write(&files.key, key.as_bytes(), 0o600)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
 }
 
@@ -193,7 +221,7 @@ fn issued(names: &[String], now: Timestamp) -> Result<(String, String, Zeroizing
         Ok::<_, rcgen::Error>(params)
     };
     // The second tells two authorities apart that a client may trust side by side.
-    let mut authority = params(&[], format!("KMS server authority {}", now.as_secs()))?;
+    let mut authority = params(&[], format!("{AUTHORITY} {}", now.as_secs()))?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let mut server = params(names, "KMS server".to_owned())?;

@@ -66,13 +66,55 @@ fn what_does_not_belong_together_is_made_anew() {
         ("another certificate", &|| fs::write(&files.chain, read(&other.chain).unwrap()).unwrap()),
         ("no key", &|| fs::remove_file(&files.key).unwrap()),
         ("an empty file", &|| fs::write(&files.chain, "").unwrap()),
-        ("half a file", &|| fs::write(&files.ca, &read(&files.ca).unwrap()[..200]).unwrap()),
+        ("half a file", &|| fs::write(&files.chain, &read(&files.chain).unwrap()[..200]).unwrap()),
     ];
     for (name, spoil) in spoils {
         spoil();
         assert!(!usable(&files, &local_names(), at(NOW)), "{name}");
         made_in(&directory, &local_names(), at(NOW)).unwrap();
         assert!(usable(&files, &local_names(), at(NOW)), "{name}");
+    }
+}
+
+// Goal: a crash at any point of making the files is made good, and files of somebody else's are never lost. Method: every
+// subset of the three, ours or of another authority.
+#[test]
+fn nothing_of_somebody_elses_is_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let ours = made_in(&place.path().join("ours"), &local_names(), at(NOW)).unwrap();
+    let theirs = {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let certificate = CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    };
+    for subset in 1..8_u8 {
+        for is_ours in [true, false] {
+            let directory = place.path().join(format!("{subset}-{is_ours}"));
+            fs::create_dir(&directory).unwrap();
+            let files = Files::of(&directory);
+            for (at, (file, ours, theirs)) in [
+                (&files.ca, &ours.ca, &theirs.0),
+                (&files.chain, &ours.chain, &theirs.0),
+                (&files.key, &ours.key, &theirs.1),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                if subset & (1 << at) != 0 {
+                    let content = if is_ours { fs::read_to_string(ours).unwrap() } else { theirs.clone() };
+                    fs::write(file, content).unwrap();
+                }
+            }
+            let before = fs::read(&files.key).ok();
+            let made = made_in(&directory, &local_names(), at(NOW));
+            // What a crash of ours leaves has the authority in it.
+            if is_ours && subset & 1 != 0 {
+                assert!(usable(&made.unwrap(), &local_names(), at(NOW)), "{subset}");
+            } else {
+                assert!(matches!(made, Err(TlsError::NotOurs(_))), "{subset} {is_ours}: {made:?}");
+                assert_eq!(fs::read(&files.key).ok(), before);
+            }
+        }
     }
 }
 
