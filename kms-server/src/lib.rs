@@ -6,8 +6,8 @@
 //!   time                   │ (decode)   (names)   (whose? hmac_sha1,  (fold dotted names)│     │
 //!                          └──┬───────────────────  acs3, nonce) ────────────────────────┘     │
 //!                             │ refused                                                        ▼
-//!                             ▼                                                         Front::perform
-//!     status, type, body ◄── respond ◄── xml ◄───────── JSON text or error ◄───────── kms_engine::call_as
+//!                             ▼                                               Front::try_perform, perform
+//!     status, type, body ◄── respond ◄── xml ◄───────── JSON text or error ◄───────── call_at_once, call_as
 //! ```
 //!
 //! It turns requests into calls and answers into replies, and knows no rule of the KMS itself: which action there is, which

@@ -16,7 +16,9 @@ pub struct Limits {
     pub head: usize,
     /// Headers in a request. 64: SDKs send fewer than 30.
     pub headers: usize,
-    /// From a request's first byte to the end of its head; also from the opening of a connection to the first byte. 10 s.
+    /// From a request's first byte to the end of its head; also from the opening of a connection to the first byte. 10 s. Of a
+    /// head that begins in the same packet as the request before it ends, only what comes later counts, and `idle_time` goes
+    /// before.
     pub header_time: Duration,
     /// From the end of a request's head to the end of its body. 10 s.
     pub body_time: Duration,

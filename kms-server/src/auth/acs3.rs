@@ -268,7 +268,7 @@ mod tests {
         let request = Request { method: &Method::POST, headers, body, parameters: &parameters };
         let window = Window { now: at("2026-11-24T12:10:00Z"), skew: 900 };
         let claim = claim(&request, fields, &window).map_err(|error| error.code())?;
-        assert_eq!((claim.access_key_id, claim.stamp), ("testid", at("2026-11-24T12:00:00Z")));
+        assert_eq!(claim.access_key_id, "testid");
         Ok(claim.proof.is_by(b"testsecret", &request))
     }
 
@@ -295,8 +295,9 @@ mod tests {
                 _ => format!("{value}0"),
             };
             sent.headers.insert(name, HeaderValue::from_str(&other).unwrap());
-            let outcome = std::panic::catch_unwind(|| check(&sent, &fields));
-            assert!(!matches!(outcome, Ok(Ok(true))), "{name}");
+            // A body of another hash is noticed before anybody asks who has signed it.
+            let noticed = if name == CONTENT_SHA256 { Err(ErrorCode::IncompleteSignature) } else { Ok(false) };
+            assert_eq!(check(&sent, &fields), noticed, "{name}");
         }
         for query in ["SecretName=t&VersionId=v1", "SecretName=s&VersionId=v1&X=", "SecretName=s"] {
             assert_eq!(check(&Sent { query: query.to_owned(), ..with_form() }, &fields), Ok(false), "{query}");
