@@ -27,6 +27,7 @@ use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -37,8 +38,8 @@ const LEAST_LEFT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The part of it that is over when it is made: by so much may a client's clock be slow.
 const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
-/// What the names of our authorities begin with.
-const AUTHORITY: &str = "KMS server authority";
+/// The file beside them that tells which files were made here, by their SHA-256.
+const MADE_HERE: &str = "made-here";
 
 /// The names of this machine for itself, for which a certificate is made unless others are given.
 pub const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -68,7 +69,7 @@ impl fmt::Display for TlsError {
             Self::Unusable(path, error) => write!(f, "{}: not usable with its private key: {error}", path.display()),
             Self::NotOurs(path) => write!(
                 f,
-                "{}: not made by this server, and not good for it as it is: name the files of your own, or another directory",
+                "{}: not made by this server, and not good for it as it is: move it away, or name another directory, or the files of your own",
                 path.display()
             ),
             Self::Names(error) => write!(f, "no certificate can be made for these names: {error}"),
@@ -94,6 +95,10 @@ impl Files {
     fn of(directory: &Path) -> Self {
         let [ca, chain, key] = ["ca.pem", "server.pem", "server.key"].map(|name| directory.join(name));
         Self { ca, chain, key }
+    }
+
+    fn all(&self) -> [&PathBuf; 3] {
+        [&self.ca, &self.chain, &self.key]
     }
 }
 
@@ -123,7 +128,7 @@ pub fn from_files(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsErro
 /// is not there.
 ///
 /// What is there stays if at `now` it is good for another 30 days, for each of the names, under the authority beside it,
-/// and belongs to its key. Otherwise all three files are made anew, unless they are somebody else's.
+/// and belongs to its key. Otherwise all three files are made anew, unless one of them was not made here.
 ///
 /// # Errors
 ///
@@ -131,7 +136,6 @@ pub fn from_files(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsErro
 pub fn made_in(directory: &Path, names: &[String], now: Timestamp) -> Result<Files, TlsError> {
     let files = Files::of(directory);
     if !usable(&files, names, now) {
-        check_ours(&files)?;
         make(directory, &files, names, now)?;
     }
     Ok(files)
@@ -173,32 +177,48 @@ fn usable(files: &Files, names: &[String], now: Timestamp) -> bool {
     check().is_some()
 }
 
-/// Whether nothing is lost when the files are made anew: there are none, or the authority among them is one of ours.
-fn check_ours(files: &Files) -> Result<(), TlsError> {
-    let is_ours = |certificate: &CertificateDer<'_>| {
-        certificate.windows(AUTHORITY.len()).any(|part| part == AUTHORITY.as_bytes())
+/// Whether nothing is lost when the files are made anew: each that is there is one that was made here. Returns their digests.
+fn check_ours(directory: &Path, files: &Files) -> Result<Vec<String>, TlsError> {
+    let made = match fs::read_to_string(directory.join(MADE_HERE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|error| TlsError::File(directory.join(MADE_HERE), error))?,
     };
-    for file in [&files.ca, &files.chain, &files.key] {
-        match fs::symlink_metadata(file) {
+    let mut ours = Vec::new();
+    for file in files.all() {
+        match fs::read(file).map(Zeroizing::new) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(TlsError::File(file.clone(), error)),
-            Ok(_) if certificates(&files.ca).is_ok_and(|authority| authority.iter().all(is_ours)) => {}
-            Ok(_) => return Err(TlsError::NotOurs(file.clone())),
+            Ok(content) => {
+                let digest = digest(&content);
+                if !made.lines().any(|line| line == digest) {
+                    return Err(TlsError::NotOurs(file.clone()));
+                }
+                ours.push(digest);
+            }
         }
     }
-    Ok(())
+    Ok(ours)
+}
+
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn make(directory: &Path, files: &Files, names: &[String], now: Timestamp) -> Result<(), TlsError> {
-    let (ca, server, key) = issued(names, now).map_err(TlsError::Names)?;
     let failed = |error| TlsError::File(directory.into(), error);
     fs::create_dir_all(directory).map_err(failed)?;
-    // The authority first, by which the others are known to be ours. Whatever a crash leaves behind does not match, and is made
-    // anew.
-    write(&files.ca, ca.as_bytes(), 0o644)?;
-    write(&files.chain, server.as_bytes(), 0o644)?;
-    write(&files.key, key.as_bytes(), 0o600)?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+    let ours = check_ours(directory, files)?;
+    let (ca, chain, key) = issued(names, now).map_err(TlsError::Names)?;
+    let contents = [ca.as_bytes(), chain.as_bytes(), key.as_bytes()];
+    // First what they will be known by, beside what is known: whatever a crash leaves, old or new, was made here.
+    let made: Vec<_> = ours.into_iter().chain(contents.map(digest)).map(|digest| digest + "\n").collect();
+    write(&directory.join(MADE_HERE), made.concat().as_bytes(), 0o600)?;
+    let sync = || File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed);
+    sync()?;
+    for ((file, content), mode) in files.all().into_iter().zip(contents).zip([0o644, 0o644, 0o600]) {
+        write(file, content, mode)?;
+    }
+    sync()
 }
 
 /// The certificates of an authority and of the server, and the private key of the server, as PEM.
@@ -221,7 +241,7 @@ fn issued(names: &[String], now: Timestamp) -> Result<(String, String, Zeroizing
         Ok::<_, rcgen::Error>(params)
     };
     // The second tells two authorities apart that a client may trust side by side.
-    let mut authority = params(&[], format!("{AUTHORITY} {}", now.as_secs()))?;
+    let mut authority = params(&[], format!("KMS server authority {}", now.as_secs()))?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let mut server = params(names, "KMS server".to_owned())?;

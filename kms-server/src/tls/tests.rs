@@ -23,7 +23,7 @@ fn now() -> u64 {
 }
 
 fn contents(files: &Files) -> [Vec<u8>; 3] {
-    [&files.ca, &files.chain, &files.key].map(|path| fs::read(path).unwrap())
+    files.all().map(|path| fs::read(path).unwrap())
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn what_is_made_is_kept_until_it_no_longer_serves() {
     for (path, mode) in [(&files.ca, 0o644), (&files.chain, 0o644), (&files.key, 0o600)] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }
-    assert_eq!(fs::read_dir(&directory).unwrap().count(), 3, "temporary files are left behind");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 4, "temporary files are left behind");
 
     // What leaves it as it is: another day, fewer names, all but the last of its days.
     for (names, second) in [(local_names(), NOW + DAY), (vec!["localhost".to_owned()], NOW), (local_names(), LAST)] {
@@ -54,67 +54,67 @@ fn what_is_made_is_kept_until_it_no_longer_serves() {
     }
 }
 
-#[test]
-fn what_does_not_belong_together_is_made_anew() {
-    let place = tempfile::tempdir().unwrap();
-    let other = made_in(&place.path().join("other"), &local_names(), at(NOW)).unwrap();
-    let directory = place.path().join("tls");
-    let files = made_in(&directory, &local_names(), at(NOW)).unwrap();
-    let spoils: [(&str, &dyn Fn()); 6] = [
-        ("another key", &|| fs::write(&files.key, read(&other.key).unwrap()).unwrap()),
-        ("another authority", &|| fs::write(&files.ca, read(&other.ca).unwrap()).unwrap()),
-        ("another certificate", &|| fs::write(&files.chain, read(&other.chain).unwrap()).unwrap()),
-        ("no key", &|| fs::remove_file(&files.key).unwrap()),
-        ("an empty file", &|| fs::write(&files.chain, "").unwrap()),
-        ("half a file", &|| fs::write(&files.chain, &read(&files.chain).unwrap()[..200]).unwrap()),
-    ];
-    for (name, spoil) in spoils {
-        spoil();
-        assert!(!usable(&files, &local_names(), at(NOW)), "{name}");
-        made_in(&directory, &local_names(), at(NOW)).unwrap();
-        assert!(usable(&files, &local_names(), at(NOW)), "{name}");
-    }
-}
-
-// Goal: a crash at any point of making the files is made good, and files of somebody else's are never lost. Method: every
-// subset of the three, ours or of another authority.
+// Goal: nobody's file is lost that was not made here, and what a crash leaves is made good. Method: each of the three files is
+// an older one of ours, a newer one, one from another place, no PEM or not there, in every combination, at a time when they
+// are to be made anew.
 #[test]
 fn nothing_of_somebody_elses_is_replaced() {
     let place = tempfile::tempdir().unwrap();
-    let ours = made_in(&place.path().join("ours"), &local_names(), at(NOW)).unwrap();
-    let theirs = {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let certificate = CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    };
-    for subset in 1..8_u8 {
-        for is_ours in [true, false] {
-            let directory = place.path().join(format!("{subset}-{is_ours}"));
-            fs::create_dir(&directory).unwrap();
-            let files = Files::of(&directory);
-            for (at, (file, ours, theirs)) in [
-                (&files.ca, &ours.ca, &theirs.0),
-                (&files.chain, &ours.chain, &theirs.0),
-                (&files.key, &ours.key, &theirs.1),
-            ]
-            .into_iter()
-            .enumerate()
-            {
-                if subset & (1 << at) != 0 {
-                    let content = if is_ours { fs::read_to_string(ours).unwrap() } else { theirs.clone() };
-                    fs::write(file, content).unwrap();
-                }
-            }
-            let before = fs::read(&files.key).ok();
-            let made = made_in(&directory, &local_names(), at(NOW));
-            // What a crash of ours leaves has the authority in it.
-            if is_ours && subset & 1 != 0 {
-                assert!(usable(&made.unwrap(), &local_names(), at(NOW)), "{subset}");
-            } else {
-                assert!(matches!(made, Err(TlsError::NotOurs(_))), "{subset} {is_ours}: {made:?}");
-                assert_eq!(fs::read(&files.key).ok(), before);
+    let ours = place.path().join("ours");
+    let old = contents(&made_in(&ours, &local_names(), at(NOW)).unwrap());
+    let new = contents(&made_in(&ours, &local_names(), at(LAST + 1)).unwrap());
+    let elsewhere = contents(&made_in(&place.path().join("elsewhere"), &local_names(), at(NOW)).unwrap());
+    let made_here = fs::read(ours.join(MADE_HERE)).unwrap();
+    let later = at(NOW + 2 * (LAST - NOW));
+    let kinds = [Some(old), Some(new), None, Some(elsewhere), Some([(); 3].map(|()| b"no PEM".to_vec()))];
+    for number in 0..125 {
+        let from = [number / 25, number / 5 % 5, number % 5];
+        let directory = place.path().join(number.to_string());
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join(MADE_HERE), &made_here).unwrap();
+        let files = Files::of(&directory);
+        let before: Vec<_> = (0..3).map(|file| kinds[from[file]].as_ref().map(|contents| &contents[file])).collect();
+        for (path, content) in files.all().into_iter().zip(&before) {
+            content.map(|content| fs::write(path, content).unwrap());
+        }
+        let made = made_in(&directory, &local_names(), later);
+        if from.iter().all(|kind| *kind <= 2) {
+            assert!(made.is_ok() && usable(&files, &local_names(), later), "{from:?}: {made:?}");
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 4);
+        } else {
+            assert!(matches!(made, Err(TlsError::NotOurs(_))), "{from:?}: {made:?}");
+            for (path, content) in files.all().into_iter().zip(&before) {
+                assert_eq!(fs::read(path).ok().as_ref(), *content, "{from:?}");
             }
         }
+    }
+}
+
+// Goal: also where nothing was ever made, or who made what cannot be told any more.
+#[test]
+fn without_a_record_nothing_is_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let files = made_in(place.path(), &local_names(), at(NOW)).unwrap();
+    let before = contents(&files);
+    fs::remove_file(place.path().join(MADE_HERE)).unwrap();
+    assert!(made_in(place.path(), &local_names(), at(NOW)).is_ok(), "what is good is served, whoever made it");
+    let refused = made_in(place.path(), &local_names(), at(LAST + 1));
+    assert!(matches!(refused, Err(TlsError::NotOurs(_))), "{refused:?}");
+    assert_eq!(contents(&files), before);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    for (number, name) in ["ca.pem", "server.pem", "server.key", MADE_HERE].into_iter().enumerate() {
+        let directory = place.path().join(number.to_string());
+        made_in(&directory, &local_names(), at(NOW)).unwrap();
+        let unreadable = directory.join(name);
+        fs::remove_file(&unreadable).unwrap();
+        fs::create_dir(&unreadable).unwrap();
+        let error = made_in(&directory, &local_names(), at(LAST + 1)).unwrap_err();
+        assert!(matches!(&error, TlsError::File(path, _) if *path == unreadable), "{error:?}");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 4);
     }
 }
 
