@@ -235,10 +235,9 @@ impl Shared {
     pub fn call_at_once(&self, action: &str, params: &Params) -> Option<Answer> {
         let row = Action::parse(action).filter(|row| row.uses_keys_only())?;
         let hurry = Hurry::default();
-        let result = self.admit().and_then(|()| {
+        let result = self.check().and_then(|()| self.check_account_for(Some(row))).and_then(|()| {
             let view = CachedView::new(&self.cache, &self.store, Some(&hurry));
-            let rotation = if self.may_rotate() { Rotation::Beside(&hurry) } else { Rotation::Suspended };
-            self.on_view(&view, rotation, |ctx| row.plan(params, ctx))
+            self.on_view(&view, Rotation::Beside(&Later { shared: self, hurry: &hurry }), |ctx| row.plan(params, ctx))
         });
         if hurry.has_given_up() {
             return None;
@@ -249,9 +248,7 @@ impl Shared {
 
     fn answer(&self, caller: Option<&Principal>, action: &str, params: &Params) -> Result<Zeroizing<String>, KmsError> {
         let row = Action::parse(action);
-        if !row.is_some_and(Action::any_account_status) {
-            self.check_account()?;
-        }
+        self.check_account_for(row)?;
         let action = match row {
             Some(row) => row,
             None if action.is_empty() => return Err(KmsError::missing("Action")),
@@ -336,6 +333,11 @@ impl Shared {
 
     fn check_account(&self) -> Result<(), KmsError> {
         service::check_account(self.status.load())
+    }
+
+    /// The status of the account, for a call of this action or of one that there is not.
+    fn check_account_for(&self, action: Option<Action>) -> Result<(), KmsError> {
+        if action.is_some_and(Action::any_account_status) { Ok(()) } else { self.check_account() }
     }
 
     /// The first checks of every call (OP-10): before its parameters are looked at.
@@ -514,10 +516,17 @@ impl Shared {
     }
 }
 
-/// Making a version takes a commit.
-impl Rotate for Hurry {
+/// Leaves a version that is due to a call that may wait: making one takes a commit.
+struct Later<'e> {
+    shared: &'e Shared,
+    hurry: &'e Hurry,
+}
+
+impl Rotate for Later<'_> {
     fn rotate(&self, _: &KeyId) {
-        self.give_up();
+        if self.shared.may_rotate() {
+            self.hurry.give_up();
+        }
     }
 }
 
