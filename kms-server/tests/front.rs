@@ -1,5 +1,9 @@
 //! Requests through the front into an engine: what comes back, in which form, and in which order things are looked at.
 
+#[allow(dead_code, reason = "the other signature is made by hand here, with parameters that a test gets wrong")]
+#[path = "common/signing.rs"]
+mod signing;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,7 +16,7 @@ use kms_core::{ErrorCode, KmsError};
 use kms_engine::{Config, Engine};
 use kms_server::{Front, FrontOptions, Incoming, Reply};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use signing::{Moment, Signer};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
 
@@ -83,29 +87,11 @@ impl World {
 
     /// The newer signature, over all headers.
     fn acs3(&self, action: &str, query: &[(&str, &str)], form: &[(&str, &str)]) -> Reply {
-        let (query, form) = (joined(&named(query)), joined(&named(form)));
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let hash = hex(&Sha256::digest(&form));
-        let mut named = vec![
-            ("host", "localhost:8080"),
-            ("x-acs-action", action),
-            ("x-acs-content-sha256", &hash),
-            ("x-acs-date", NOW),
-            ("x-acs-version", "2016-01-20"),
-        ];
-        if !form.is_empty() {
-            named.insert(0, ("content-type", "application/x-www-form-urlencoded"));
-        }
-        let lines: String = named.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let list = named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let canonical = format!("POST\n/\n{query}\n{lines}\n{list}\n{hash}");
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.secret.expose()).unwrap();
-        mac.update(format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(canonical))).as_bytes());
-        let signature = hex(&mac.finalize().into_bytes());
-        let authorization =
-            format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={list},Signature={signature}", self.key.id);
-        named.push(("authorization", &authorization));
-        self.ask(&Method::POST, "/", &query, &headers(&named), &form)
+        let signer = Signer { id: self.key.id.as_str(), secret: self.key.secret.expose() };
+        // A blank nonce is none: the same request may come again.
+        let request = signer.acs3(action, &named(query), &named(form), Moment { stamp: NOW, nonce: "" });
+        let named: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.ask(&Method::POST, "/", &request.query, &headers(&named), &request.form)
     }
 
     fn ask(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap, body: &str) -> Reply {

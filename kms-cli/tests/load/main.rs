@@ -10,6 +10,9 @@ mod client;
 mod common;
 #[path = "../../../kms-engine/tests/common/in_flight.rs"]
 mod in_flight;
+#[allow(dead_code, reason = "clients go by two ways here")]
+#[path = "../../../kms-server/tests/common/signing.rs"]
+mod signing;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -26,9 +29,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use client::{AccessKey, Client, Scheme};
+use client::{AccessKey, Client};
 use common::{Blob, Call, Model, State, open, random};
 use in_flight::apply_if_done;
+use signing::Way;
 
 /// How many clients work at once.
 const CLIENTS: usize = 4;
@@ -111,8 +115,8 @@ impl Kms {
 
     /// One client, until its connection ends.
     fn work(&self, at: usize, address: SocketAddr, all: &AtomicUsize) -> Told {
-        let scheme = if at.is_multiple_of(2) { Scheme::HmacSha1 } else { Scheme::Acs3 };
-        let mut client = Client::connect(address, &self.key, scheme);
+        let way = if at.is_multiple_of(2) { Way::PostForm } else { Way::Acs3Query };
+        let mut client = Client::connect(address, &self.key, way);
         let (mut model, mut told) = (self.model.clone(), Told::default());
         for number in 0.. {
             let call = model.next_call(at, &format!("{}-{number}", self.rounds));

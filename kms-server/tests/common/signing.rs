@@ -112,7 +112,8 @@ impl Signer<'_> {
         all
     }
 
-    fn acs3(&self, action: &str, query: &Pairs, form: &Pairs, moment: Moment<'_>) -> Request {
+    /// The newer signature, with parameters in the query and in a form.
+    pub(crate) fn acs3(&self, action: &str, query: &Pairs, form: &Pairs, moment: Moment<'_>) -> Request {
         let (canonical_query, form) = (canonical(query), as_form(form));
         let body_hash = hex(&Sha256::digest(&form));
         let mut headers = vec![
