@@ -7,8 +7,8 @@ use kms_core::KmsError;
 use kms_core::model::{AccessKey, AccessKeyId};
 use kms_core::op::access_key;
 use kms_core::view::View as _;
+use kms_secmem::lock::RwLock;
 use kms_store::Store;
-use parking_lot::RwLock;
 
 use crate::engine::Shared;
 

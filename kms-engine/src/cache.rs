@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{Alias, AliasName, Key, KeyVersion};
+use kms_secmem::lock::Mutex;
 use kms_store::Touched;
 use papaya::{HashMap, LocalGuard};
-use parking_lot::Mutex;
 use seize::Collector;
 
 /// One kind of record: a bounded map in which what was used since the hand last came by stays (CLOCK, second chance).

@@ -42,7 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kms_core::time::Timestamp;
 use kms_core::{ErrorCode, KmsError};
-use parking_lot::Mutex;
+use kms_secmem::lock::Mutex;
 
 /// Seconds for which the wall clock must have stood by a date before what was due then is destroyed.
 const GRACE: u64 = 24 * 60 * 60;

@@ -17,12 +17,12 @@ use kms_core::params::Params;
 use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
 use kms_core::{Action, ErrorCode, KmsError};
+use kms_secmem::lock::Mutex;
 use kms_secmem::wiped::with_wiped_zeros;
 use kms_store::mem_kv::MemKv;
 use kms_store::raw::RawKv;
 use kms_store::sled_kv::{SledKv, SledOptions};
 use kms_store::{CommitError, Owner, Reader, Store, Touched};
-use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::access_keys::AccessKeys;

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use kms_core::rng::{EntropyError, Rng};
+use kms_secmem::lock::Mutex;
 use kms_secmem::wiped::with_wiped_stack;
 use kms_secmem::{fork, hwrand};
-use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 /// Bytes that one seed is good for.

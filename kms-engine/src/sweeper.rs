@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kms_core::{ErrorCode, KmsError};
-use parking_lot::{Condvar, Mutex};
+use kms_secmem::lock::{Condvar, Mutex};
 
 use crate::engine::Shared;
 
@@ -25,14 +25,7 @@ struct Signal {
 impl Signal {
     /// Waits for so long, or until it is told to stop. Whether it was.
     fn wait(&self, period: Duration) -> bool {
-        let end = Instant::now() + period;
-        let mut stopped = self.stopped.lock();
-        while !*stopped {
-            if self.changed.wait_until(&mut stopped, end).timed_out() {
-                break;
-            }
-        }
-        *stopped
+        self.changed.wait_while(self.stopped.lock(), period, |stopped| !*stopped).1
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`fork`] | a number that changes in a forked child |
 //! | [`descriptor`] | a lock on a file that other code has taken, to release it |
 //! | [`hwrand`] | a random word from the processor |
+//! | [`lock`] | locks that a forked child can live beside |
 //!
 //! Every `unsafe` block of the engine outside its C interface and its cipher kernels stands here, each
 //! under a comment that says why it is sound.
@@ -18,6 +19,7 @@ compile_error!("kms-secmem needs mmap, mlock and pthread_atfork");
 pub mod descriptor;
 pub mod fork;
 pub mod hwrand;
+pub mod lock;
 pub mod locked;
 pub mod wiped;
 

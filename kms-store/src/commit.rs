@@ -20,7 +20,7 @@ use kms_core::rng::Rng;
 use kms_core::time::Timestamp;
 use kms_core::view::Totals;
 use kms_core::{ErrorCode, KmsError};
-use parking_lot::{Condvar, Mutex};
+use kms_secmem::lock::{Condvar, Mutex};
 
 use crate::codec::{Head, Record};
 use crate::keys;
@@ -150,7 +150,7 @@ impl Committer {
             }
             self.check().map_err(CommitError::Failed)?;
             if queue.led {
-                self.changed.wait(&mut queue);
+                queue = self.changed.wait(queue);
                 continue;
             }
             queue.led = true;
@@ -239,7 +239,7 @@ impl Committer {
         let mut queue = self.queue.lock();
         while !on_disk() {
             self.stands(taken_back)?;
-            self.changed.wait(&mut queue);
+            queue = self.changed.wait(queue);
         }
         self.stands(taken_back)
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use kms_secmem::lock::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::mem_kv::Table;
 use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored};
@@ -174,7 +174,7 @@ impl FaultDisk {
             state.held += 1;
             self.shared.changed.notify_all();
             while state.gates > 0 && state.period == period {
-                self.shared.changed.wait(&mut state);
+                state = self.shared.changed.wait(state);
             }
             state.held -= 1;
         }
@@ -202,8 +202,7 @@ impl SyncGate {
     /// Waits until a sync is being held, and tells whether one was within `timeout`.
     pub fn wait(&self, timeout: Duration) -> bool {
         let shared = &self.disk.shared;
-        let mut state = shared.state.lock();
-        !shared.changed.wait_while_for(&mut state, |state| state.held == 0, timeout).timed_out()
+        shared.changed.wait_while(shared.state.lock(), timeout, |state| state.held == 0).1
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::RwLock;
+use kms_secmem::lock::RwLock;
 
 use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored, Write, scan_bounds};
 

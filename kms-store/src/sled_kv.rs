@@ -33,7 +33,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use kms_secmem::lock::{Mutex, RwLock, RwLockWriteGuard};
 use sled::{Db, IVec};
 
 use crate::raw::{Batch, Caps, Direction, RawError, RawKv, Rev, Stored, Write, scan_bounds};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use kms_secmem::lock::{Condvar, Mutex};
 use sled::Db;
 
 /// How often to look: how much longer than a failed write a call may take.
@@ -58,7 +58,7 @@ impl Watch {
 fn watch(db: &Db, end: &End) {
     let mut wanted = end.wanted.lock();
     while !*wanted {
-        end.changed.wait_for(&mut wanted, INTERVAL);
+        (wanted, _) = end.changed.wait_while(wanted, INTERVAL, |wanted| !*wanted);
         // An error stays recorded until sled is closed, so this writes nothing.
         if db.context.global_error().is_err() {
             let _ = catch_unwind(AssertUnwindSafe(|| db.open_tree(NO_TREE).map(drop)));

@@ -268,7 +268,10 @@ int main(void) {
     init(&it, SWEEPING);
     other_threads = true;
     CHECK(ended_well(start_child(every_function_says_forked, &it)));
-    CHECK(ended_well(start_child(opens_one_that_sweeps, &it)));
+    /* Its thread may get the stack of the one that waits in the parent. */
+    for (int i = 0; i < 10; i++) {
+        CHECK(ended_well(start_child(opens_one_that_sweeps, &it)));
+    }
     CHECK(ended_well(start_child(closes_the_inherited, &it)));
     CHECK(ended_well(start_child(just_exits, &it)));
     works(&it);

@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use kms_core::time::Timestamp;
 use kms_core::{ErrorCode, KmsError};
-use parking_lot::Mutex;
+use kms_secmem::lock::Mutex;
 
 const SHARDS: usize = 16;
 /// How many stamps that have run out one call forgets. It adds one at most, so this catches up, and none of the calls pays
