@@ -20,6 +20,10 @@ impl Level {
     /// The fastest. What the processor has is asked once in a process; later this reads a few bits.
     #[inline]
     pub(crate) fn best() -> Self {
+        #[cfg(feature = "memcheck")]
+        if crate::memcheck::is_portable() {
+            return Self::Portable;
+        }
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(cpu) = Vaes::detect() {

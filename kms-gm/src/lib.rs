@@ -1,7 +1,7 @@
-//! SM4-GCM and AES-GCM for keys that live for one message.
+//! SM2, and SM4-GCM and AES-GCM for keys that live for one message.
 //!
 //! A scheme that derives a key for every message (XAES-256-GCM is one) pays for the key's expansion, the
-//! hash key and its powers, and for wiping all that, at every message. This crate is built for that case:
+//! hash key and its powers, and for wiping all that, at every message. The ciphers are built for that case:
 //!
 //! - the key schedule of SM4 runs beside the first encryption of the message,
 //! - only those powers of the hash key are computed that the message's length asks for,
@@ -12,19 +12,23 @@
 //!   sm4::seal, open ─┐            ┌─► x86       one source, compiled for two kinds of register:
 //!                    ├─► level ───┤             VAES and VPCLMULQDQ, AES-NI and PCLMULQDQ
 //!   aes::Gcm ────────┘            └─► portable  SM4 in integer arithmetic; there is no portable AES
+//!   sm2 ──────────────────────────┬─► x86       two chains of carries: MULX, ADCX and ADOX
+//!                                 └─► sm2       the same in integer arithmetic
 //! ```
 //!
 //! | module | gives |
 //! |---|---|
+//! | [`sm2`] | SM2 signatures and public-key encryption (GB/T 32918), on every processor |
 //! | [`sm4`] | SM4-GCM (RFC 8998) and single blocks of SM4 (GB/T 32907), on every processor |
 //! | [`aes`] | AES-128/192/256-GCM (SP 800-38D), where the processor has the instructions |
 //!
 //! Which implementation runs is asked of the processor at run time and never assumed.
 //!
-//! Everything is constant-time: no branch and no address depends on a key, a plaintext or a hash; lengths
-//! are public. A message that is not authentic leaves the output as it was.
+//! Everything is constant-time: no branch and no address depends on a key, a nonce of a signature, a plaintext or a
+//! hash; lengths are public, and so is all that a signature is verified with. With the feature `memcheck` a test has
+//! valgrind watch that. A message that is not authentic under SM4 or AES leaves the output as it was.
 //!
-//! Nonces have 96 bits; other lengths of SP 800-38D are not offered. Tags have all their 128 bits.
+//! Nonces of GCM have 96 bits; other lengths of SP 800-38D are not offered. Tags have all their 128 bits.
 //!
 //! What remains outside of our reach: registers keep what was last in them until they are used again.
 
@@ -33,15 +37,20 @@ compile_error!("kms-gm counts lengths on and multiplies numbers of 64 bits");
 
 use core::fmt;
 
+use reveal::reveal;
 use subtle::ConstantTimeEq;
 
 mod level;
 mod linear;
+#[cfg(feature = "memcheck")]
+pub mod memcheck;
 mod portable;
+mod reveal;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub mod aes;
+pub mod sm2;
 pub mod sm4;
 
 #[cfg(test)]
@@ -97,5 +106,5 @@ fn lengths(aad: &[u8], ciphertext: &[u8]) -> [u8; BLOCK_LEN] {
 /// Compares tags in constant time.
 fn verify(own: &[u8; TAG_LEN], tag: &[u8; TAG_LEN]) -> Result<(), Forged> {
     let [own, tag] = [own, tag].map(|tag| u128::from_ne_bytes(*tag));
-    if own.ct_eq(&tag).into() { Ok(()) } else { Err(Forged) }
+    if reveal(own.ct_eq(&tag).unwrap_u8().into()) { Ok(()) } else { Err(Forged) }
 }

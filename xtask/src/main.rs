@@ -30,7 +30,8 @@ usage: cargo xtask COMMAND
                     random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
   load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow; 60 say much
-  asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck
+  asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck; that one also watches what
+                    kms-gm does with secrets
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
   install PREFIX    builds libkms and puts it there, with its header and a file for pkg-config";
 

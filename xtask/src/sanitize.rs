@@ -1,7 +1,7 @@
-//! The C programs of `bindings/c` and libkms under them, watched by AddressSanitizer and by valgrind.
+//! The C programs of `bindings/c` and libkms under them, watched by AddressSanitizer and by valgrind; and kms-gm's secrets.
 //!
 //! A quiet run proves something only if a fault would have been heard. So each run begins with faults made on purpose
-//! (`bindings/c/tests/probe.c`), and ends there if one of them is not reported.
+//! (`bindings/c/tests/probe.c`, `kms-gm/tests/constant_time.rs`), and ends there if one of them is not reported.
 
 use std::process::Command;
 
@@ -41,6 +41,12 @@ const VALGRIND_FAULTS: [Fault; 4] = [
         report: "depends on uninitialised value",
         frame: (" by 0x", "kms_core::id::parse_uuid"),
     },
+];
+
+/// The same of secrets in kms-gm's own program.
+const CONSTANT_TIME_FAULTS: [Fault; 2] = [
+    Fault { name: "branch", report: "depends on uninitialised value", frame: (" at 0x", "constant_time::branch") },
+    Fault { name: "address", report: "Use of uninitialised value", frame: (" at 0x", "constant_time::address") },
 ];
 
 /// Runs the C tests and the example with AddressSanitizer compiled into them and into libkms, its C code included;
@@ -98,7 +104,25 @@ pub(crate) fn valgrind() -> Result<(), String> {
         fault.is_reported(&mut command("valgrind", options))?;
     }
     let run = "RUN=valgrind -q --fair-sched=yes --num-callers=40 --error-exitcode=9";
-    finish(make(&CHECKS).arg(run))
+    finish(make(&CHECKS).arg(run))?;
+    constant_time()
+}
+
+/// Runs what has secrets in kms-gm with the secrets marked undefined, as it is built for use: what the optimiser makes of it is
+/// what counts.
+fn constant_time() -> Result<(), String> {
+    let runner = format!("CARGO_TARGET_{}_RUNNER", machine()?.replace('-', "_").to_uppercase());
+    let program = |argument: &str| {
+        let mut run =
+            cargo(["test", "--release", "--quiet", "--locked", "--package", "kms-gm", "--features", "memcheck"]);
+        run.args(["--test", "constant_time", "--", argument]);
+        run.env(&runner, "valgrind -q --num-callers=20 --error-exitcode=9");
+        run
+    };
+    for fault in &CONSTANT_TIME_FAULTS {
+        fault.is_reported(&mut program(fault.name))?;
+    }
+    finish(&mut program("all"))
 }
 
 impl Fault {

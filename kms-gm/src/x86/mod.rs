@@ -8,6 +8,7 @@ mod cipher;
 mod ctr;
 mod gcm;
 mod ghash;
+mod sm2;
 mod sm4;
 mod vector;
 
@@ -19,6 +20,7 @@ use self::gcm::{Long, Short, is_short};
 use crate::{Forged, NONCE_LEN, TAG_LEN};
 
 pub(crate) use self::aes::Aes;
+pub(crate) use self::sm2::Adx;
 pub(crate) use self::sm4::Sm4;
 pub(crate) use self::vector::{AesNi, Vaes};
 

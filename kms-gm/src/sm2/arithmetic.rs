@@ -1,0 +1,92 @@
+//! What of the curve's arithmetic is written for more than one kind of processor. All the rest is generic over it.
+
+use super::field::Fe;
+use super::point::Affine;
+use super::table;
+#[cfg(target_arch = "x86_64")]
+use crate::x86::Adx;
+
+/// The parts that differ. A value is the proof that this processor can run them.
+pub(crate) trait Arithmetic: Copy {
+    /// a·b.
+    fn mul(self, a: &Fe, b: &Fe) -> Fe;
+
+    /// a·a.
+    fn square(self, a: &Fe) -> Fe;
+
+    /// Entry `index` of some, counted from 1, and zeros for 0; every one of them is read.
+    fn look_up(self, entries: &[Affine], index: u64) -> Affine;
+}
+
+/// Runs on every processor.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct Portable;
+
+impl Arithmetic for Portable {
+    #[inline(always)]
+    fn mul(self, a: &Fe, b: &Fe) -> Fe {
+        a.mul(b)
+    }
+
+    #[inline(always)]
+    fn square(self, a: &Fe) -> Fe {
+        a.square()
+    }
+
+    #[inline]
+    fn look_up(self, entries: &[Affine], index: u64) -> Affine {
+        table::look_up(entries, index)
+    }
+}
+
+/// The fastest that this processor can run.
+#[derive(Clone, Copy)]
+pub(crate) enum Best {
+    #[cfg(target_arch = "x86_64")]
+    Adx(Adx),
+    Portable(Portable),
+}
+
+impl Best {
+    /// What the processor has is asked once in a process; later this reads a few bits.
+    #[inline]
+    pub(crate) fn get() -> Self {
+        #[cfg(feature = "memcheck")]
+        if crate::memcheck::is_portable() {
+            return Self::Portable(Portable);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(adx) = Adx::detect() {
+            return Self::Adx(adx);
+        }
+        Self::Portable(Portable)
+    }
+}
+
+/// Computes with the fastest arithmetic: `on_best!(a => product::mul(a, point, k))`.
+macro_rules! on_best {
+    ($arithmetic:ident => $work:expr) => {
+        match crate::sm2::arithmetic::Best::get() {
+            #[cfg(target_arch = "x86_64")]
+            crate::sm2::arithmetic::Best::Adx($arithmetic) => $work,
+            crate::sm2::arithmetic::Best::Portable($arithmetic) => $work,
+        }
+    };
+}
+pub(crate) use on_best;
+
+/// Does something with all arithmetic that this processor can run.
+#[cfg(test)]
+macro_rules! on_each {
+    ($arithmetic:ident => $work:expr) => {
+        #[cfg(target_arch = "x86_64")]
+        if let Some($arithmetic) = crate::x86::Adx::detect() {
+            $work
+        }
+        let $arithmetic = crate::sm2::arithmetic::Portable;
+        $work
+    };
+}
+#[cfg(test)]
+pub(crate) use on_each;

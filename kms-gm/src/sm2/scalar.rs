@@ -1,0 +1,37 @@
+//! Scalars: residues of the order n of the base point (GB/T 32918.5-2017).
+
+use super::limbs::{self, Limbs};
+use super::modulus::Modulus;
+
+/// n.
+pub(crate) const N: Modulus =
+    Modulus::new([0x53bb_f409_39d5_4123, 0x7203_df6b_21c6_052b, 0xffff_ffff_ffff_ffff, 0xffff_fffe_ffff_ffff]);
+
+/// The residue of a number below 2^256.
+pub(crate) const fn reduced(number: &Limbs) -> Limbs {
+    limbs::reduce_once(number, 0, &N.m)
+}
+
+/// The residue of a number of 512 bits, big-endian. If those are random, no residue is more frequent than another by more
+/// than 2^-256.
+pub(crate) fn from_wide(bytes: &[u8; 64]) -> Limbs {
+    let (high, low) = bytes.split_at(32);
+    let [high, low] = [high, low].map(|half| limbs::from_bytes(half.try_into().expect("half of 64 bytes")));
+    // high·R + low: the product divides by R once.
+    N.add(&N.mul(&high, &N.r2), &reduced(&low))
+}
+
+/// A factor for [`times`]: x in Montgomery's form.
+pub(crate) const fn factor(x: &Limbs) -> Limbs {
+    N.mul(x, &N.r2)
+}
+
+/// 1/x as a factor for [`times`].
+pub(crate) fn inverse_factor(x: &Limbs) -> Limbs {
+    factor(&N.invert(x))
+}
+
+/// The product of a number and a factor.
+pub(crate) const fn times(x: &Limbs, factor: &Limbs) -> Limbs {
+    N.mul(x, factor)
+}

@@ -1,0 +1,264 @@
+//! Signatures and encryption: `vectors/sm2.json`, and both ways with the `sm2` crate.
+
+use std::convert::Infallible;
+
+use ::sm2::NonZeroScalar;
+use ::sm2::dsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
+use ::sm2::dsa::{Signature, SigningKey};
+use ::sm2::elliptic_curve::sec1::ToSec1Point;
+use ::sm2::pke::{DecryptingKey, Mode};
+use der::asn1::UintRef;
+use der::{Decode, Sequence};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::super::*;
+use super::number;
+
+fn each(kind: &str, mut check: impl FnMut(&Value, &Value)) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/sm2.json");
+    let file: Value = serde_json::from_slice(&std::fs::read(path).expect(path)).expect("JSON");
+    let mut count = 0;
+    for group in file["groups"].as_array().expect("groups").iter().filter(|group| group["type"] == kind) {
+        for test in group["tests"].as_array().expect("tests") {
+            check(group, test);
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no test of {kind}");
+}
+
+fn unhex(test: &Value, field: &str) -> Vec<u8> {
+    hex::decode(test[field].as_str().unwrap_or_else(|| panic!("{field} of {test}"))).expect("hex")
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("an array of this length")
+}
+
+fn signature(test: &Value) -> [u8; SIGNATURE_LEN] {
+    array(&[unhex(test, "r"), unhex(test, "s")].concat())
+}
+
+fn public(point: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_bytes(&array(&point[1..]))
+}
+
+// Goal: with the nonce of a sample its signature comes out and verifies, with and without a table, or the nonce is of no use.
+#[test]
+fn signatures_of_given_nonces() {
+    each("Sign", |_, test| {
+        let key = PrivateKey::from_bytes(&array(&unhex(test, "d"))).expect("a key");
+        let digest = array(&unhex(test, "digest"));
+        let k = number(test["k"].as_str().expect("hex"));
+        let point = unhex(test, "point");
+        if test["result"] == "invalid" {
+            assert_eq!(key.sign_with(&digest, &k), None, "{test}");
+            return;
+        }
+        assert_eq!(key.sign_with(&digest, &k), Some(signature(test)), "{test}");
+        assert_eq!(key.public_key().to_bytes(), point[1..], "{test}");
+        assert_eq!(identity_hash(&unhex(test, "id"), &array(&point[1..])), Some(array(&unhex(test, "za"))));
+        for _ in 0..40 {
+            assert!(key.public_key().verify(&digest, &signature(test)), "{test}");
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn signatures_both_ways(d: [u8; 32], digest: [u8; 32], entropy: [u8; 32]) {
+        let key = PrivateKey::from_bytes(&d).expect("a key, but for one in 2^32");
+        let theirs = SigningKey::from_slice("", &d).expect("a key");
+        let their_point = theirs.verifying_key().as_affine().to_sec1_point(false);
+        prop_assert_eq!(&key.public_key().to_bytes(), &their_point.as_bytes()[1..]);
+        let signature = key.sign(&digest, &entropy);
+        let their_signature = Signature::from_bytes(&signature.into()).expect("a signature");
+        prop_assert!(theirs.verifying_key().verify_prehash(&digest, &their_signature).is_ok());
+        let of_them: Signature = theirs.sign_prehash(&digest).expect("a signature");
+        let public = key.public_key();
+        prop_assert!(public.verify(&digest, &signature));
+        prop_assert!(public.verify(&digest, &of_them.to_bytes().into()));
+        let mut bad = signature;
+        bad[usize::from(entropy[0] & 63)] ^= 1 << (entropy[1] & 7);
+        prop_assert!(!public.verify(&digest, &bad));
+        let mut bad = digest;
+        bad[usize::from(entropy[0] & 31)] ^= 1 << (entropy[1] & 7);
+        prop_assert!(!public.verify(&bad, &signature));
+    }
+
+    #[test]
+    fn encryption_both_ways(d: [u8; 32], wide: [[u8; 32]; 2], plaintext in prop::collection::vec(any::<u8>(), 4..200)) {
+        let key = PrivateKey::from_bytes(&d).expect("a key, but for one in 2^32");
+        let scalar = NonZeroScalar::from_repr(d.into()).expect("a key");
+        let theirs = DecryptingKey::new_with_mode(scalar, Mode::C1C3C2);
+        let mut ciphertext = vec![0; plaintext.len() + OVERHEAD];
+        let entropy = |bytes: &mut [u8; 64]| -> Result<(), Infallible> {
+            bytes.copy_from_slice(&wide.concat());
+            Ok(())
+        };
+        key.public_key().encrypt(&plaintext, entropy, &mut ciphertext).expect("entropy and a plaintext");
+        prop_assert_eq!(&theirs.decrypt(&ciphertext).expect("their decryption"), &plaintext);
+        prop_assert_eq!(decrypted(&key, &ciphertext), Some(plaintext.clone()));
+        let mut bad = ciphertext.clone();
+        let at = usize::from(wide[0][0]) % bad.len();
+        if at > 0 {
+            bad[at] ^= 1 << (wide[0][1] & 7);
+            prop_assert_eq!(decrypted(&key, &bad), None);
+        }
+    }
+}
+
+/// SEQUENCE { r, s }.
+#[derive(Sequence)]
+struct DerSignature<'a> {
+    r: UintRef<'a>,
+    s: UintRef<'a>,
+}
+
+/// r || s, of what is DER and has numbers of at most 32 bytes.
+fn from_der(bytes: &[u8]) -> Option<[u8; SIGNATURE_LEN]> {
+    let DerSignature { r, s } = DerSignature::from_der(bytes).ok()?;
+    let mut signature = [0; SIGNATURE_LEN];
+    for (half, number) in signature.chunks_mut(32).zip([r, s]) {
+        let number = number.as_bytes();
+        half[32usize.checked_sub(number.len())?..].copy_from_slice(number);
+    }
+    Some(signature)
+}
+
+// Goal: signatures of all edge cases, with and without a table. Those that are no DER are for whoever reads DER.
+#[test]
+fn signatures_to_verify() {
+    let mut valid = 0;
+    each("Verify", |group, test| {
+        let point = hex::decode(group["point"].as_str().expect("hex")).expect("hex");
+        let Some(signature) = from_der(&unhex(test, "sig")) else {
+            assert_eq!(test["result"], "invalid", "{test}");
+            return;
+        };
+        let key = public(&point).expect("a public key");
+        for _ in 0..40 {
+            let is_valid = key.verify(&array(&unhex(test, "digest")), &signature);
+            assert_eq!(is_valid, test["result"] == "valid", "{test}");
+        }
+        valid += usize::from(test["result"] == "valid");
+    });
+    assert!(valid > 10);
+}
+
+// Goal: numbers out of range are no part of a signature; the sum of both may not be n.
+#[test]
+fn signatures_out_of_range() {
+    let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
+    let public = key.public_key();
+    let signature = key.sign(&[2; 32], &[3; 32]);
+    assert!(public.verify(&[2; 32], &signature));
+    let (r, s) = (array(&signature[..32]), array(&signature[32..]));
+    let n = limbs::to_bytes(&N.m);
+    let negative = limbs::to_bytes(&limbs::sub(&N.m, &limbs::from_bytes(&r)).0);
+    for (r, s) in [([0; 32], s), (r, [0; 32]), (n, s), (r, n), ([255; 32], s), (r, [255; 32]), (r, negative)] {
+        assert!(!public.verify(&[2; 32], &array(&[r, s].concat())));
+    }
+    // What is n more is the same residue, and still out of range.
+    for (bytes, at) in [(r, 0), (s, 32)] {
+        let (more, carry) = limbs::add(&limbs::from_bytes(&bytes), &N.m);
+        let mut signature = signature;
+        signature[at..at + 32].copy_from_slice(&limbs::to_bytes(&more));
+        assert!(carry == 1 || !public.verify(&[2; 32], &signature));
+    }
+}
+
+// Goal: encryption with the nonces of the samples gives their ciphertexts, and all ciphertexts decrypt or do not.
+#[test]
+fn ciphertexts() {
+    each("Decrypt", |group, test| {
+        let key = PrivateKey::from_bytes(&array(&unhex(group, "d"))).expect("a key");
+        let Some(ciphertext) = test["c1c3c2"].as_str() else { return };
+        let ciphertext = hex::decode(ciphertext).expect("hex");
+        if ciphertext.len() < OVERHEAD || ciphertext[0] != 4 {
+            return;
+        }
+        let plaintext = decrypted(&key, &ciphertext);
+        assert_eq!(plaintext, (test["result"] == "valid").then(|| unhex(test, "msg")), "{test}");
+        if let (Some(k), Some(plaintext)) = (test["k"].as_str(), plaintext) {
+            let mut out = vec![0; ciphertext.len()];
+            assert!(key.public_key().encrypt_with(&plaintext, &number(k), &mut out));
+            assert_eq!(out, ciphertext, "{test}");
+        }
+    });
+}
+
+// Goal: 0, n - 1, n and what is above are no private keys; their neighbours are.
+#[test]
+fn private_keys_are_in_range() {
+    let below = |less: u64| limbs::to_bytes(&limbs::sub(&N.m, &[less, 0, 0, 0]).0);
+    let mut one = [0; 32];
+    one[31] = 1;
+    for (bytes, is_key) in
+        [([0; 32], false), (one, true), (below(2), true), (below(1), false), (below(0), false), ([255; 32], false)]
+    {
+        assert_eq!(PrivateKey::from_bytes(&bytes).is_some(), is_key, "{bytes:x?}");
+    }
+}
+
+// Goal: the nonce changes with whatever it is made of, and is the same for the same.
+#[test]
+fn nonces_are_hedged() {
+    let key = NonceKey::new(&[1; 32]);
+    let nonce = key.nonce(&[2; 32], &[3; 32], 0);
+    assert_eq!(nonce, key.nonce(&[2; 32], &[3; 32], 0));
+    let others = [
+        NonceKey::new(&[9; 32]).nonce(&[2; 32], &[3; 32], 0),
+        key.nonce(&[9; 32], &[3; 32], 0),
+        key.nonce(&[2; 32], &[9; 32], 0),
+        key.nonce(&[3; 32], &[2; 32], 0),
+        key.nonce(&[2; 32], &[3; 32], 1),
+    ];
+    assert!(others.iter().all(|other| *other != nonce));
+    assert!(others.iter().enumerate().all(|(i, other)| others[..i].iter().all(|earlier| earlier != other)));
+}
+
+// Goal: a nonce of zero, and one that gives no key stream, are not used; an empty plaintext is refused.
+#[test]
+fn useless_nonces() {
+    let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
+    let public = key.public_key();
+    assert_eq!(key.sign_with(&[2; 32], &[0; 4]), None);
+    assert!(!public.encrypt_with(&[1], &[0; 4], &mut [0; OVERHEAD + 1]));
+    let refused = public.encrypt(&[], |_| Err(()), &mut [0; OVERHEAD]);
+    assert_eq!(refused, Err(EncryptError::Empty));
+    let refused = public.encrypt(&[1], |_| Err(4711), &mut [0; OVERHEAD + 1]);
+    assert_eq!(refused, Err(EncryptError::Entropy(4711)));
+    // One key stream of a byte in 256 is zero.
+    let is_useful = |k: &u64| public.encrypt_with(&[1], &[*k, 0, 0, 0], &mut [0; OVERHEAD + 1]);
+    let useful = (1..2000).filter(is_useful).count();
+    assert!((1960..1999).contains(&useful), "{useful}");
+}
+
+fn decrypted(key: &PrivateKey, ciphertext: &[u8]) -> Option<Vec<u8>> {
+    let (c1, c3, c2) = (&ciphertext[1..65], &ciphertext[65..97], &ciphertext[97..]);
+    let mut plaintext = vec![0x5a; c2.len()];
+    let result = key.decrypt(&array(c1), &array(c3), c2, &mut plaintext);
+    assert!(result.is_ok() || plaintext.iter().all(|byte| *byte == 0), "a refusal leaves nothing behind");
+    result.is_ok().then_some(plaintext)
+}
+
+// Goal: there are no more tables than allowed, keys do without, and a key that goes leaves its place to another.
+// Method: more keys than tables, all used often; other tests have some tables meanwhile.
+#[test]
+fn tables_are_limited() {
+    let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
+    let signature = key.sign(&[2; 32], &[3; 32]);
+    for _ in 0..2 {
+        let keys: Vec<_> = (0..=MAX_TABLES).map(|_| key.public_key()).collect();
+        for key in &keys {
+            assert!(!key.has_table());
+            assert!((0..40).all(|_| key.verify(&[2; 32], &signature)));
+        }
+        let tables = keys.iter().filter(|key| key.has_table()).count();
+        assert!((MAX_TABLES / 2..=MAX_TABLES).contains(&tables), "{tables}");
+    }
+}
