@@ -1,6 +1,6 @@
 //! Our randomness as the RustCrypto crates ask for it.
 
-use ::sm2::elliptic_curve::rand_core::{TryCryptoRng, TryRng};
+use k256::elliptic_curve::rand_core::{TryCryptoRng, TryRng};
 
 use crate::rng::{EntropyError, Rng};
 

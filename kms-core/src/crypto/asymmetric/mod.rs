@@ -5,7 +5,7 @@
 //!                                              sign, decrypt, unwrap    verify, encrypt
 //!                                                  └──────────┬─────────────┘
 //!           native: RSA, P-256 by aws-lc-rs      or      portable: RSA by rsa, P-256 by p256
-//!           both: secp256k1 by k256, SM2 by sm2's arithmetic
+//!           both: secp256k1 by k256, SM2 by kms-gm
 //! ```
 //!
 //! Everything here works on digests and bytes, and every result is standard: signatures of RSA as RFC 8017 has them, of
