@@ -8,8 +8,8 @@
 //!   product, table ── point ── field, scalar ── modulus, inverse ── limbs
 //! ```
 //!
-//! Fixed points are multiplied with tables of their multiples ([`table`]), other points in windows ([`product`]); both read
-//! every entry of a window, whichever is wanted. Inverses are taken by divsteps ([`inverse`]), and that of 1 + d once for each
+//! Fixed points are multiplied with tables of their multiples (`table`), other points in windows (`product`); both read
+//! every entry of a window, whichever is wanted. Inverses are taken by divsteps (`inverse`), and that of 1 + d once for each
 //! key. Everything that a private key, a nonce or a shared point goes through is constant-time; what is public, the verification
 //! of signatures first of all, is not.
 //!
@@ -118,7 +118,7 @@ impl PrivateKey {
 
     /// Signs a digest (GB/T 32918.2-2016, section 6.1): r || s.
     ///
-    /// The nonce comes from the key, the digest and `entropy` ([`nonce`]). Fresh entropy for every signature guards the key
+    /// The nonce comes from the key, the digest and `entropy` (`nonce`). Fresh entropy for every signature guards the key
     /// where signing can be disturbed or listened to; equal entropy, even if it is known, only gives equal signatures.
     #[must_use]
     pub fn sign(&self, digest: &[u8; NUMBER_LEN], entropy: &[u8; NUMBER_LEN]) -> [u8; SIGNATURE_LEN] {
