@@ -4,6 +4,7 @@
 //! ```text
 //!   bytes ──► blob       ──► Engine::decrypt, reencrypt, call("Decrypt")   refused, unless this engine made the blob
 //!         ──► asymmetric ──► PrivateKey, PublicKey of both providers            both say the same
+//!         ──► sm2        ──► kms_gm::sm2 and the sm2 crate                    both say the same
 //!         ──► json_call  ──► Engine::call                                  an answer of the contract, and no trace of an error
 //!         ──► http_request ──► kms_server::serve_connection               an answer of the contract; only what is signed is done
 //!              └ decoders ──► encoding, rpc, xml of kms-server              what another decoder, another parser says
@@ -23,6 +24,7 @@ pub mod http_request;
 pub mod json_call;
 pub mod record;
 pub mod sanitizer;
+pub mod sm2;
 
 // Sources of kms-store that it keeps to itself, taken in as they are. They refer to one another from the root of their crate.
 #[allow(dead_code, missing_docs, reason = "written for another crate")]

@@ -45,6 +45,11 @@ fn record() {
 }
 
 #[test]
+fn sm2() {
+    replay("sm2", kms_fuzz::sm2::run);
+}
+
+#[test]
 fn ops() {
     replay("ops", kms_sim::run);
 }

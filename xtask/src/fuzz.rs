@@ -8,13 +8,14 @@ use crate::run::{cargo, command, finish, here, target};
 use crate::tools::FUZZ;
 
 /// The targets, and what libFuzzer should know about each.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 7] = [
     ("asymmetric", &[]),
     ("blob", &[]),
     // Leaks are looked for at the end alone: the engine stays from input to input, and so each one seems to leave something.
     ("http_request", &["-dict=dictionaries/http_request.dict", "-max_len=8192", "-detect_leaks=0"]),
     ("json_call", &["-dict=dictionaries/json_call.dict", "-max_len=8192"]),
     ("record", &["-malloc_limit_mb=256"]),
+    ("sm2", &["-max_len=512"]),
     // Long from the start: a fault needs a history.
     ("ops", &["-max_len=2048", "-len_control=0"]),
 ];
