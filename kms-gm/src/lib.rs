@@ -31,6 +31,8 @@
 //! Nonces of GCM have 96 bits; other lengths of SP 800-38D are not offered. Tags have all their 128 bits.
 //!
 //! What remains outside of our reach: registers keep what was last in them until they are used again.
+//! SM2's temporary values stay on the stack: whoever has no place of his own for that overwrites the 24 KiB below
+//! (`zeroize::zeroize_stack`).
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kms-gm counts lengths on and multiplies numbers of 64 bits");

@@ -4,7 +4,6 @@
 //! (A. Langley, "ctgrind", 2010). Where this crate decides something by a secret that everybody may know, such as that a
 //! message is not authentic, it says so ([`reveal`](crate::reveal)). Outside of valgrind nothing here has an effect.
 
-use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// `VALGRIND_MAKE_MEM_UNDEFINED` and `VALGRIND_MAKE_MEM_DEFINED` of memcheck.h, and `RUNNING_ON_VALGRIND` of valgrind.h.
@@ -13,13 +12,14 @@ const DEFINED: u64 = 0x4d43_0002;
 const RUNNING: u64 = 0x1001;
 
 /// Asks valgrind; 0 where there is none.
+#[cfg(target_arch = "x86_64")]
 fn request(code: u64, address: *const u8, len: usize) -> u64 {
     let arguments = [code, address as u64, len as u64, 0, 0, 0];
     let mut answer = 0u64;
     // SAFETY: the rotations of RDI come to 128 bits, and the exchange is with itself: all registers but RDX stay as they
     // are, and RDX gets an answer under valgrind alone. Memory is not written; memcheck's marks are none of the program's.
     unsafe {
-        asm!(
+        core::arch::asm!(
             "rol rdi, 3",
             "rol rdi, 13",
             "rol rdi, 61",
@@ -31,6 +31,12 @@ fn request(code: u64, address: *const u8, len: usize) -> u64 {
         );
     }
     answer
+}
+
+/// On other architectures nobody asks.
+#[cfg(not(target_arch = "x86_64"))]
+fn request(_: u64, _: *const u8, _: usize) -> u64 {
+    0
 }
 
 /// Whether this process runs under valgrind.
@@ -54,6 +60,16 @@ static PORTABLE: AtomicBool = AtomicBool::new(false);
 /// Has the whole process use the implementations that need no instructions beyond the architecture's first, or the fastest.
 pub fn use_portable(portable: bool) {
     PORTABLE.store(portable, Ordering::Relaxed);
+}
+
+/// What computes SM2: `MULX and ADX`, or `portable`.
+#[must_use]
+pub fn sm2_arithmetic() -> &'static str {
+    match crate::sm2::Best::get() {
+        #[cfg(target_arch = "x86_64")]
+        crate::sm2::Best::Adx(_) => "MULX and ADX",
+        crate::sm2::Best::Portable(_) => "portable",
+    }
 }
 
 pub(crate) fn is_portable() -> bool {

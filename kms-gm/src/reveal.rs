@@ -1,5 +1,7 @@
 //! Where something is decided by a secret, and everybody may know the decision.
 
+use crate::sm2::hidden;
+
 /// Whether a mask is not zero. Who asks has made sure that the answer tells nothing else of the secrets behind it.
 #[inline(always)]
 pub(crate) fn reveal(mask: u64) -> bool {
@@ -9,5 +11,6 @@ pub(crate) fn reveal(mask: u64) -> bool {
         crate::memcheck::set_public(&mut bytes);
         u64::from_ne_bytes(core::hint::black_box(bytes))
     };
-    mask != 0
+    // Hidden, or it would be one branch for each of the secrets that the mask was made of.
+    hidden(mask) != 0
 }

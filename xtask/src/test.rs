@@ -55,6 +55,8 @@ fn lints() -> Result<(), String> {
         let clippy = ["clippy", "--package", "kms-core", "--all-targets", "--locked"];
         finish(cargo(clippy).args(features).args(["--", "-D", "warnings"]))?;
     }
+    let memcheck = ["clippy", "--package", "kms-gm", "--all-targets", "--features", "memcheck", "--locked"];
+    finish(cargo(memcheck).args(["--", "-D", "warnings"]))?;
     generate::check_header()
 }
 

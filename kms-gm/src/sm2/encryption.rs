@@ -27,6 +27,8 @@ pub enum EncryptError<E> {
     Empty,
     /// No entropy came.
     Entropy(E),
+    /// What came as entropy, time and again, is of no use.
+    Broken,
 }
 
 impl<E: fmt::Display> fmt::Display for EncryptError<E> {
@@ -34,6 +36,7 @@ impl<E: fmt::Display> fmt::Display for EncryptError<E> {
         match self {
             Self::Empty => f.write_str("there is nothing to encrypt"),
             Self::Entropy(error) => error.fmt(f),
+            Self::Broken => f.write_str("the source of entropy is broken"),
         }
     }
 }
@@ -47,7 +50,8 @@ impl PublicKey {
     /// plaintext of a byte in 256, and fewer the longer they are.
     ///
     /// # Errors
-    /// [`EncryptError::Empty`] for an empty plaintext, and what `entropy` answers. The output is then not a ciphertext.
+    /// [`EncryptError::Empty`] for an empty plaintext, what `entropy` answers, and [`EncryptError::Broken`] if that is of no use
+    /// 64 times. The output is then not a ciphertext, and tells nothing of the plaintext.
     ///
     /// # Panics
     /// If the output is not [`OVERHEAD`] bytes longer than the plaintext.
@@ -62,12 +66,14 @@ impl PublicKey {
             return Err(EncryptError::Empty);
         }
         let mut wide = Zeroizing::new([0; 64]);
-        loop {
+        // A byte is without a key stream so often once in 2^512.
+        for _ in 0..64 {
             entropy(&mut wide).map_err(EncryptError::Entropy)?;
             if self.encrypt_with(plaintext, &Zeroizing::new(scalar::from_wide(&wide)), out) {
                 return Ok(());
             }
         }
+        Err(EncryptError::Broken)
     }
 
     /// Encrypts with a nonce. `false` if that has no use.
@@ -77,16 +83,19 @@ impl PublicKey {
         if reveal(is_zero(k)) {
             return false;
         }
-        let points = on_best!(a => Jacobian::all_to_affine(&[Table::of_base(a).mul(a, k), self.mul(a, k)], a));
-        let points = Zeroizing::new(points);
+        let points = Zeroizing::new(on_best!(a => {
+            Jacobian::all_to_affine(&[Table::of_base(a).mul(a, k), self.mul(a, k)], a)
+        }));
         let shared = Shared::new(&points[1]);
-        let is_useful = reveal(shared.mask(plaintext, c2));
-        if is_useful {
-            c1[0] = 4;
-            c1[1..].copy_from_slice(&points[0].to_bytes());
-            c3.copy_from_slice(&*shared.hash(plaintext));
+        if !reveal(shared.mask(plaintext, c2)) {
+            // What stands there is the plaintext.
+            c2.fill(0);
+            return false;
         }
-        is_useful
+        c1[0] = 4;
+        c1[1..].copy_from_slice(&points[0].to_bytes());
+        c3.copy_from_slice(&*shared.hash(plaintext));
+        true
     }
 }
 
@@ -131,7 +140,7 @@ impl Shared {
 
     /// Adds the key stream (section 5.4.3) to `from`. All zeros if it is, all ones if not.
     fn mask(&self, from: &[u8], to: &mut [u8]) -> u64 {
-        let hash = Sm3::new().chain_update(*self.0);
+        let hash = Sm3::new().chain_update(self.0.as_slice());
         let mut any = 0u8;
         for ((from, to), counter) in from.chunks(NUMBER_LEN).zip(to.chunks_mut(NUMBER_LEN)).zip(1u32..) {
             let block: Zeroizing<[u8; NUMBER_LEN]> =

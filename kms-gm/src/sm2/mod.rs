@@ -44,7 +44,10 @@ use self::table::Table;
 use crate::reveal::reveal;
 
 pub(crate) use self::arithmetic::Arithmetic;
+#[cfg(feature = "memcheck")]
+pub(crate) use self::arithmetic::Best;
 pub(crate) use self::field::Fe;
+pub(crate) use self::limbs::hidden;
 pub(crate) use self::point::Affine;
 
 pub use self::encryption::{EncryptError, OVERHEAD};

@@ -20,7 +20,7 @@ impl NonceKey {
         let key: Zeroizing<[u8; 32]> = Zeroizing::new(
             Sm3::new().chain_update(b"kms-gm: nonces of SM2 signatures").chain_update(d).finalize().into(),
         );
-        Self(Sm3::new().chain_update(*key).chain_update([0; 32]))
+        Self(Sm3::new().chain_update(key.as_slice()).chain_update([0; 32]))
     }
 
     /// The nonce of an attempt to sign a digest, below n. It is 0 for one in 2^256.
@@ -28,7 +28,8 @@ impl NonceKey {
         let hash = self.0.clone().chain_update(entropy).chain_update(digest);
         let mut wide = Zeroizing::new([0; 64]);
         for (half, i) in wide.chunks_mut(32).zip(0..) {
-            half.copy_from_slice(&hash.clone().chain_update([attempt, i]).finalize());
+            let half: &mut [u8; 32] = half.try_into().expect("half of 64 bytes");
+            hash.clone().chain_update([attempt, i]).finalize_into(half.into());
         }
         Zeroizing::new(scalar::from_wide(&wide))
     }

@@ -49,8 +49,8 @@ pub(crate) fn mul_public<A: Arithmetic>(a: A, point: &Affine, scalar: &Limbs) ->
 
 /// 1, 3, 5 ... 15 times a point.
 fn odd_multiples<A: Arithmetic>(a: A, point: &Affine) -> [Affine; 1 << (ODD_WIDTH - 2)] {
-    // The formulas do not ask for b, so that they hold on every curve that this one is mapped to by x·Z², y·Z³. With the Z of
-    // 2P the double is affine there.
+    // Additions ask for neither a nor b, so that they hold on every curve that this one is mapped to by x·Z², y·Z³; doubling
+    // does not. With the Z of 2P the double is affine there, and all that follows are additions.
     let Jacobian { x, y, z } = Jacobian::from(*point).double(a);
     let (double, zz) = (Affine { x, y }, a.square(&z));
     let point = Affine { x: a.mul(&point.x, &zz), y: a.mul(&point.y, &a.mul(&zz, &z)) };

@@ -14,7 +14,7 @@ use super::{NUMBER_LEN, POINT_LEN, SIGNATURE_LEN, product};
 /// After so many uses a key gets a table. Making one costs what it saves in about fifteen.
 const USES: u32 = 16;
 
-/// Most tables there are at a time in a process, 148 KiB each. Keys that come later do without.
+/// Most tables there are at a time in a process, 148 KiB each. Keys that come later do without, until one of those goes.
 pub const MAX_TABLES: usize = 64;
 
 /// Tables there are.
@@ -104,12 +104,16 @@ impl PublicKey {
         if let Some(table) = self.table.get() {
             return Some(table);
         }
-        // Counted no further than it tells, so that keys that will have no table are not written to.
+        // Counted no further than it tells: whoever comes while the table is made does not write.
         if self.uses.load(Ordering::Relaxed) >= USES || self.uses.fetch_add(1, Ordering::Relaxed) + 1 != USES {
             return None;
         }
         let room = |tables| (tables < MAX_TABLES).then_some(tables + 1);
-        TABLES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+        if TABLES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            // Counted anew: by then another key's may have gone.
+            self.uses.store(0, Ordering::Relaxed);
+            return None;
+        }
         // This thread alone came by as the last of the count.
         Some(self.table.get_or_init(|| Table::new(a, &self.point)))
     }

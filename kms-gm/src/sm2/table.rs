@@ -54,8 +54,8 @@ impl Table {
             }
             first
         });
-        let windows = Jacobian::all_to_affine(&firsts, a).map(|first| multiples(a, &first));
-        Self(windows.into())
+        // One window after the other, straight to the heap: callers' stacks may be small.
+        Self(Jacobian::all_to_affine(&firsts, a).iter().map(|first| multiples(a, first)).collect())
     }
 
     /// Of the base point. Made when it is first asked for.
@@ -80,8 +80,8 @@ impl Table {
 
     /// k·P in constant time, for k below the order.
     ///
-    /// No two summands are ever equal: the sum of the windows below one is less than half of its first multiple, and the
-    /// highest digit is 16 at most.
+    /// No two summands are ever equal: the sum of the windows below one is at most half of its first multiple, and the digit of
+    /// the last one, 16 at most, cannot reach round the order.
     pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Jacobian {
         let mut sum = Jacobian::INFINITY;
         for (i, window) in self.0.iter().enumerate() {
@@ -105,6 +105,7 @@ impl Table {
 }
 
 /// 1 to N times a point.
+#[inline(never)]
 pub(crate) fn multiples<A: Arithmetic, const N: usize>(a: A, point: &Affine) -> [Affine; N] {
     let mut last = Jacobian::INFINITY;
     let all = core::array::from_fn(|i| {

@@ -340,12 +340,12 @@ fn exactly(out: &mut [u8], room: usize, decrypt: impl FnOnce(&mut [u8]) -> Resul
 /// digits of private keys and nonces, padded blocks, shared points.
 ///
 /// How deep it goes was looked for in an optimised build: `k256` copies its table of multiples, 31 KiB, onto the stack and
-/// has the scalar's digits below it; `rsa` has been seen 18 KiB down, an SM2 decryption, whose plaintext has a place of
-/// 6 KiB, at 8 KiB (unwrapping has one more such place), P-256 of aws-lc at 12.
+/// has the scalar's digits below it; `rsa` has been seen 18 KiB down, P-256 of aws-lc at 12. Unwrapping by SM2 has two
+/// places of 6 KiB for plaintexts and frames of 8 KiB below them.
 fn wiping_stack<R>(kind: Kind, work: impl FnOnce() -> R) -> R {
     match kind {
-        Kind::P256 | Kind::Sm2 => with_wiped_stack_of::<{ 16 << 10 }, R>(work),
-        Kind::Rsa2048 | Kind::Rsa3072 => with_wiped_stack_of::<{ 24 << 10 }, R>(work),
+        Kind::P256 => with_wiped_stack_of::<{ 16 << 10 }, R>(work),
+        Kind::Sm2 | Kind::Rsa2048 | Kind::Rsa3072 => with_wiped_stack_of::<{ 24 << 10 }, R>(work),
         Kind::Secp256k1 => with_wiped_stack_of::<{ 40 << 10 }, R>(work),
     }
 }

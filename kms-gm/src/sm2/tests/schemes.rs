@@ -12,8 +12,12 @@ use der::{Decode, Sequence};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::arithmetic::Portable;
 use super::super::*;
 use super::number;
+
+/// Bytes of stack that are enough, also without optimisation.
+const STACK: usize = 128 << 10;
 
 fn each(kind: &str, mut check: impl FnMut(&Value, &Value)) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/sm2.json");
@@ -32,7 +36,7 @@ fn unhex(test: &Value, field: &str) -> Vec<u8> {
     hex::decode(test[field].as_str().unwrap_or_else(|| panic!("{field} of {test}"))).expect("hex")
 }
 
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+fn array<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
     bytes.try_into().expect("an array of this length")
 }
 
@@ -59,8 +63,9 @@ fn signatures_of_given_nonces() {
         assert_eq!(key.sign_with(&digest, &k), Some(signature(test)), "{test}");
         assert_eq!(key.public_key().to_bytes(), point[1..], "{test}");
         assert_eq!(identity_hash(&unhex(test, "id"), &array(&point[1..])), Some(array(&unhex(test, "za"))));
+        let public = key.public_key();
         for _ in 0..40 {
-            assert!(key.public_key().verify(&digest, &signature(test)), "{test}");
+            assert!(public.verify(&digest, &signature(test)), "{test}");
         }
     });
 }
@@ -162,13 +167,37 @@ fn signatures_out_of_range() {
     for (r, s) in [([0; 32], s), (r, [0; 32]), (n, s), (r, n), ([255; 32], s), (r, [255; 32]), (r, negative)] {
         assert!(!public.verify(&[2; 32], &array(&[r, s].concat())));
     }
-    // What is n more is the same residue, and still out of range.
-    for (bytes, at) in [(r, 0), (s, 32)] {
-        let (more, carry) = limbs::add(&limbs::from_bytes(&bytes), &N.m);
-        let mut signature = signature;
-        signature[at..at + 32].copy_from_slice(&limbs::to_bytes(&more));
-        assert!(carry == 1 || !public.verify(&[2; 32], &signature));
-    }
+}
+
+// Goal: what is n more is the same residue, and still out of range.
+// Method: a signature with r = 1, of the digest that leads there; n + 1 has 256 bits.
+#[test]
+fn signatures_are_not_reduced() {
+    let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
+    let k = [4711, 0, 0, 0];
+    let x = scalar::reduced(&on_best!(a => Table::of_base(a).mul(a, &k).x_coordinate(a)).number());
+    let digest = limbs::to_bytes(&N.sub(&[1, 0, 0, 0], &x));
+    let mut signature = key.sign_with(&digest, &k).expect("a signature");
+    assert_eq!(signature[..32], limbs::to_bytes(&[1, 0, 0, 0]));
+    assert!(key.public_key().verify(&digest, &signature));
+    let (more, carry) = limbs::add(&[1, 0, 0, 0], &N.m);
+    assert_eq!(carry, 0);
+    signature[..32].copy_from_slice(&limbs::to_bytes(&more));
+    assert!(!key.public_key().verify(&digest, &signature));
+}
+
+// Goal: what callers need of stack is bounded, the first time and when a key gets its table too.
+#[test]
+fn small_stacks_are_enough() {
+    let work = || {
+        let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
+        let public = key.public_key();
+        let signature = key.sign(&[2; 32], &[3; 32]);
+        assert!((0..40).all(|_| public.verify(&[2; 32], &signature)));
+        // The table of the base point, as in a new process.
+        drop(Table::new(Portable, &point::G));
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(work).expect("a thread").join().expect("enough stack");
 }
 
 // Goal: encryption with the nonces of the samples gives their ciphertexts, and all ciphertexts decrypt or do not.
@@ -210,6 +239,8 @@ fn nonces_are_hedged() {
     let key = NonceKey::new(&[1; 32]);
     let nonce = key.nonce(&[2; 32], &[3; 32], 0);
     assert_eq!(nonce, key.nonce(&[2; 32], &[3; 32], 0));
+    // Computed with the SM3 of vectors/sm2_reference.py.
+    assert_eq!(*nonce, number("ff6d7a564a3c7ecd3abd697c58c81c8fde5f9caf4913461dff6fe4301de0f74a"));
     let others = [
         NonceKey::new(&[9; 32]).nonce(&[2; 32], &[3; 32], 0),
         key.nonce(&[9; 32], &[3; 32], 0),
@@ -232,10 +263,17 @@ fn useless_nonces() {
     assert_eq!(refused, Err(EncryptError::Empty));
     let refused = public.encrypt(&[1], |_| Err(4711), &mut [0; OVERHEAD + 1]);
     assert_eq!(refused, Err(EncryptError::Entropy(4711)));
+    // All zeros: the nonce is zero.
+    let refused = public.encrypt(&[1], |_| Ok::<(), ()>(()), &mut [0; OVERHEAD + 1]);
+    assert_eq!(refused, Err(EncryptError::Broken));
     // One key stream of a byte in 256 is zero.
     let is_useful = |k: &u64| public.encrypt_with(&[1], &[*k, 0, 0, 0], &mut [0; OVERHEAD + 1]);
     let useful = (1..2000).filter(is_useful).count();
     assert!((1960..1999).contains(&useful), "{useful}");
+    let useless = (1..2000).find(|k| !is_useful(k)).expect("one of 256");
+    let mut out = [0; OVERHEAD + 1];
+    assert!(!public.encrypt_with(&[1], &[useless, 0, 0, 0], &mut out));
+    assert_eq!(out[OVERHEAD], 0, "nothing of the plaintext is left");
 }
 
 fn decrypted(key: &PrivateKey, ciphertext: &[u8]) -> Option<Vec<u8>> {
