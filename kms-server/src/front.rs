@@ -40,7 +40,7 @@ pub struct FrontOptions {
     pub skew: Duration,
     /// Whether a request may come only once (OP-02).
     pub check_nonces: bool,
-    /// How many nonces are remembered at most; some 40 bytes each. With fewer than come within `skew`, requests whose time stamp
+    /// How many nonces are remembered at most; 26 to 53 bytes each. With fewer than come within `skew`, requests whose time stamp
     /// is older than what is remembered are refused.
     pub nonces: usize,
 }

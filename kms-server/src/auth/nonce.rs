@@ -3,14 +3,16 @@
 //! A signed request may be recorded and sent again. Its nonce makes the second one known for as long as its time stamp would
 //! still let it in; after that the time stamp refuses it. So a nonce is remembered until its request's stamp has run out.
 //!
-//! Memory is bounded, and still no request is let in twice: when there is no more room, the nonces of the oldest stamp are
-//! forgotten, and from then on what bears that stamp or an older one is refused unseen. They are those of the AccessKey that
-//! has the most, so that whoever sends more than others pays for it alone. What is remembered is a keyed fingerprint of 64
-//! bits; that a new nonce has that of another happens to one request in 10^12 with four million remembered, and refuses it.
+//! Memory is bounded, and still no request is let in twice: when there is no more room, what has run out is forgotten first,
+//! whosever it is; then the nonces of an oldest stamp, and from then on what bears that stamp or an older one is refused unseen.
+//! They are those of the AccessKey that has the most, so that whoever sends more than others pays for it alone. What is
+//! remembered is a keyed fingerprint of 64 bits; that a new nonce has that of another happens to one request in 10^12 with
+//! four million remembered, and refuses it.
 //!
 //! It is the memory of one process: a request that was let in shortly before a restart can be sent again after it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use kms_core::time::Timestamp;
@@ -18,8 +20,8 @@ use kms_core::{ErrorCode, KmsError};
 use kms_secmem::lock::Mutex;
 
 const SHARDS: usize = 16;
-/// How many stamps that have run out one call forgets. It adds one at most, so this catches up, and none of the calls pays
-/// for all.
+/// How many nonces of its own AccessKey that have run out one call forgets. It adds one at most, so this catches up, and none
+/// of the calls pays for all.
 const FORGOTTEN_AT_ONCE: usize = 2;
 
 /// The nonces that have been used. The parts are locked apart: each nonce has its place in one of them.
@@ -63,7 +65,7 @@ impl Nonces {
 
     #[cfg(test)]
     fn remembered(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len).sum()
+        self.shards.iter().map(|shard| shard.lock().seen.len()).sum()
     }
 }
 
@@ -74,89 +76,110 @@ struct Bounds {
     now: Timestamp,
 }
 
+impl Bounds {
+    /// Whether the check of the time refuses what bears this stamp.
+    fn has_run_out(&self, stamp: Timestamp) -> bool {
+        stamp.plus(self.skew) < self.now
+    }
+}
+
 #[derive(Default)]
 struct Shard {
-    /// By AccessKey. There are as many as have ever been used by this process.
+    /// The nonces of all books, as fingerprints.
+    seen: HashSet<u64>,
+    /// By AccessKey: of those that have a nonce here, or have had one lately.
     books: HashMap<u64, Book>,
-    /// How many nonces are in all books.
-    len: usize,
+    /// The newest stamp that a book which is no longer here has forgotten. It has run out; but the clock may be set back.
+    forgotten: Option<Timestamp>,
 }
 
 /// The nonces of one AccessKey.
 #[derive(Default)]
 struct Book {
-    seen: HashSet<u64>,
-    /// What has been seen, by the stamp that it came with.
-    by_stamp: BTreeMap<Timestamp, Vec<u64>>,
+    /// What is in `seen`, the oldest stamp first.
+    by_stamp: BinaryHeap<Reverse<(Timestamp, u64)>>,
     /// The newest stamp of which something has been forgotten. It never falls, not even when the clock is set back.
     forgotten: Option<Timestamp>,
 }
 
 impl Shard {
     fn admit(&mut self, owner: u64, fingerprint: u64, stamp: Timestamp, bounds: &Bounds) -> Result<(), KmsError> {
-        let book = self.books.entry(owner).or_default();
-        self.len -= book.forget_old(bounds.skew, bounds.now);
-        if book.seen.contains(&fingerprint) {
+        let Self { seen, books, forgotten } = self;
+        let new = || Book { forgotten: *forgotten, ..Book::default() };
+        let book = books.entry(owner).or_insert_with(new);
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            if book.oldest().is_some_and(|oldest| bounds.has_run_out(oldest)) {
+                book.forget(seen);
+            }
+        }
+        if seen.contains(&fingerprint) {
             return Err(ErrorCode::SignatureNonceUsed.into());
         }
         if book.forgotten.is_some_and(|forgotten| stamp <= forgotten) {
             return Err(ErrorCode::IllegalTimestamp.into());
         }
-        if self.len >= bounds.most {
-            self.make_room(owner, stamp)?;
+        if seen.len() >= bounds.most {
+            self.make_room(owner, stamp, bounds)?;
         }
-        self.books.entry(owner).or_default().add(fingerprint, stamp);
-        self.len += 1;
+        self.seen.insert(fingerprint);
+        self.books.entry(owner).or_default().by_stamp.push(Reverse((stamp, fingerprint)));
         Ok(())
     }
 
     /// Makes room for one more, of this owner and stamp.
-    fn make_room(&mut self, owner: u64, stamp: Timestamp) -> Result<(), KmsError> {
-        let largest = self.books.iter_mut().max_by_key(|(of, book)| (book.seen.len(), **of == owner));
-        match largest {
-            // It would be refused itself from then on.
-            Some((of, book)) if *of == owner && book.oldest().is_none_or(|oldest| oldest >= stamp) => {
-                Err(ErrorCode::QpsLimitExceeded.into())
+    fn make_room(&mut self, owner: u64, stamp: Timestamp, bounds: &Bounds) -> Result<(), KmsError> {
+        let Self { seen, books, forgotten } = self;
+        books.retain(|of, book| {
+            let goes = *of != owner && book.is_spent(bounds);
+            if goes {
+                *forgotten = (*forgotten).max(book.forgotten);
             }
-            Some((_, book)) => {
-                self.len -= book.forget_oldest();
-                Ok(())
+            !goes
+        });
+        let with_any = || books.iter().filter_map(|(of, book)| Some((*of, book.oldest()?, book.by_stamp.len())));
+        let oldest = with_any().min_by_key(|(_, oldest, _)| *oldest);
+        let victim = match oldest.filter(|(_, oldest, _)| bounds.has_run_out(*oldest)) {
+            Some((of, ..)) => of,
+            None => match with_any().max_by_key(|(of, _, len)| (*len, *of == owner)) {
+                // It would be refused itself from then on.
+                Some((of, oldest, _)) if of == owner && oldest >= stamp => {
+                    return Err(ErrorCode::QpsLimitExceeded.into());
+                }
+                Some((of, ..)) => of,
+                None => return Ok(()),
+            },
+        };
+        if let Some(book) = books.get_mut(&victim) {
+            book.forget(seen);
+            // The others of that stamp are refused without being remembered.
+            while book.oldest().is_some_and(|oldest| Some(oldest) <= book.forgotten) {
+                book.forget(seen);
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 }
 
 impl Book {
-    fn add(&mut self, fingerprint: u64, stamp: Timestamp) {
-        self.seen.insert(fingerprint);
-        self.by_stamp.entry(stamp).or_default().push(fingerprint);
-    }
-
     fn oldest(&self) -> Option<Timestamp> {
-        self.by_stamp.first_key_value().map(|(stamp, _)| *stamp)
+        self.by_stamp.peek().map(|Reverse((stamp, _))| *stamp)
     }
 
-    /// Forgets what has the oldest stamp; how much that is.
-    fn forget_oldest(&mut self) -> usize {
-        let Some((stamp, fingerprints)) = self.by_stamp.pop_first() else { return 0 };
-        for fingerprint in &fingerprints {
-            self.seen.remove(fingerprint);
-        }
+    /// Whether it holds nothing, and would refuse nothing that the check of the time lets through.
+    fn is_spent(&self, bounds: &Bounds) -> bool {
+        self.by_stamp.is_empty() && self.forgotten.is_none_or(|stamp| bounds.has_run_out(stamp))
+    }
+
+    /// Forgets a nonce of the oldest stamp.
+    fn forget(&mut self, seen: &mut HashSet<u64>) {
+        let Some(Reverse((stamp, fingerprint))) = self.by_stamp.pop() else { return };
+        seen.remove(&fingerprint);
         self.forgotten = self.forgotten.max(Some(stamp));
-        fingerprints.len()
-    }
-
-    /// Forgets some of what has run out; how much that is.
-    fn forget_old(&mut self, skew: u64, now: Timestamp) -> usize {
-        let mut forgotten = 0;
-        for _ in 0..FORGOTTEN_AT_ONCE {
-            if self.oldest().is_none_or(|oldest| oldest.plus(skew) >= now) {
-                break;
-            }
-            forgotten += self.forget_oldest();
+        // What one AccessKey has left is another's: all of them together are bounded.
+        let (len, capacity) = (self.by_stamp.len(), self.by_stamp.capacity());
+        if len < capacity / 4 {
+            self.by_stamp.shrink_to(capacity / 2);
         }
-        forgotten
     }
 }
 
@@ -278,6 +301,56 @@ mod tests {
         assert_eq!(code(nonces.admit("many", "0-0", at(NOON), at(NOON))), Some(ErrorCode::IllegalTimestamp));
     }
 
+    /// Bytes that the memory holds: what its vectors and tables have allocated.
+    fn held(nonces: &Nonces) -> usize {
+        let of_shard = |shard: &Shard| {
+            let books: usize =
+                shard.books.values().map(|book| book.by_stamp.capacity() * size_of::<(Timestamp, u64)>()).sum();
+            // A place in a table of the standard library is the value and a byte; an eighth and more of them stays empty.
+            books + shard.seen.capacity() * 8 / 7 * 9 + shard.books.capacity() * 8 / 7 * (size_of::<(u64, Book)>() + 1)
+        };
+        nonces.shards.iter().map(|shard| of_shard(&shard.lock())).sum()
+    }
+
+    // Goal: what has run out is nobody's any more. Method: AccessKeys that fill half of the memory one after the other and
+    // fall silent; the last has a clock that is slow, and is let in all the same.
+    #[test]
+    fn nonces_that_have_run_out_push_out_nobody() {
+        const MOST: usize = 16_000;
+        let nonces = Nonces::new(MOST, SKEW);
+        let mut most_held = 0;
+        for owner in 0..20 {
+            let began = NOON + owner * 2 * SKEW;
+            for second in 0..SKEW {
+                let now = began + second;
+                for n in 0..MOST as u64 / 2 / SKEW {
+                    let nonce = format!("{second}-{n}");
+                    // 300 seconds slow.
+                    let admitted = code(nonces.admit(&owner.to_string(), &nonce, at(now - 300), at(now)));
+                    assert_eq!(admitted, None, "AccessKey {owner}, second {second}");
+                }
+            }
+            assert!(nonces.remembered() <= MOST);
+            most_held = most_held.max(held(&nonces));
+            let books = nonces.shards.iter().map(|shard| shard.lock().books.len()).max();
+            assert!(books <= Some(4), "{books:?} books are kept");
+        }
+        assert!(most_held <= MOST * 70, "{most_held} bytes for {MOST} nonces");
+    }
+
+    // Goal: a book that is gone lets nothing in again when the clock is set back.
+    #[test]
+    fn a_clock_that_is_set_back_finds_no_book_and_lets_nothing_in_again() {
+        let nonces = Nonces::new(16, SKEW);
+        assert_eq!(code(nonces.admit("a", "1", at(NOON), at(NOON))), None);
+        for n in 0..1000 {
+            let _ = nonces.admit(&format!("other {}", n % 7), &n.to_string(), at(NOON + 3600 + n), at(NOON + 3600 + n));
+        }
+        let owner = nonces.keyed.hash_one("a");
+        assert!(nonces.shards.iter().all(|shard| !shard.lock().books.contains_key(&owner)));
+        assert!(nonces.admit("a", "1", at(NOON), at(NOON)).is_err());
+    }
+
     #[test]
     fn of_many_at_once_one_is_let_in() {
         let nonces = Nonces::new(100_000, SKEW);
@@ -299,16 +372,19 @@ mod tests {
         // Goal: no (nonce, stamp) is ever let in twice, however small the memory is and however the clock moves. Method: the
         // caller's check of the skew, then the memory, beside a set that forgets nothing.
         #[test]
-        fn nothing_is_let_in_twice(most in 16_usize..200, steps in prop::collection::vec((0_u64..40, 0_u64..60, 0_u64..60), 1..600)) {
+        fn nothing_is_let_in_twice(
+            most in 16_usize..200,
+            steps in prop::collection::vec((0_u8..5, 0_u64..40, 0_u64..60, 0_u64..60), 1..600),
+        ) {
             const SKEW: u64 = 10;
             let nonces = Nonces::new(most, SKEW);
             let mut ever = HashSet::new();
-            for (nonce, stamp, now) in steps {
+            for (owner, nonce, stamp, now) in steps {
                 if stamp.abs_diff(now) > SKEW {
                     continue;
                 }
-                let admitted = nonces.admit("a", &nonce.to_string(), at(NOON + stamp), at(NOON + now)).is_ok();
-                prop_assert!(!admitted || ever.insert((nonce, stamp)));
+                let admitted = nonces.admit(&owner.to_string(), &nonce.to_string(), at(NOON + stamp), at(NOON + now)).is_ok();
+                prop_assert!(!admitted || ever.insert((owner, nonce, stamp)));
                 prop_assert!(nonces.remembered() <= most);
             }
         }
