@@ -8,8 +8,10 @@
 //! Decrypt find the key (contract, chapter 4). Authenticated besides the payload: `"kms-blob-v1" | header | version id |
 //! canonical EncryptionContext`.
 
+use smallvec::SmallVec;
+
 use super::{DerivingKey, NONCE_LEN, TAG_LEN};
-use crate::context::EncryptionContext;
+use crate::context::{EncryptionContext, FEW_BYTES};
 use crate::id::{ID_LEN, KeyVersionId};
 
 /// The most bytes that one message holds (contract, chapter 5).
@@ -133,7 +135,7 @@ impl<'b> Blob<'b> {
     }
 }
 
-/// Lays out the additional data, on the stack where it fits: a message without context allocates nothing.
+/// Lays out the additional data, on the stack if the context is small: such a message allocates nothing.
 fn with_aad<R>(header: u8, id: &[u8; ID_LEN], context: &EncryptionContext, use_it: impl FnOnce(&[u8]) -> R) -> R {
     let mut fixed = [0; FIXED_AAD];
     fixed[..LABEL.len()].copy_from_slice(LABEL);
@@ -142,7 +144,7 @@ fn with_aad<R>(header: u8, id: &[u8; ID_LEN], context: &EncryptionContext, use_i
     if context.as_bytes().is_empty() {
         return use_it(&fixed);
     }
-    let mut whole = Vec::with_capacity(FIXED_AAD + context.as_bytes().len());
+    let mut whole = SmallVec::<[u8; FIXED_AAD + FEW_BYTES]>::with_capacity(FIXED_AAD + context.as_bytes().len());
     whole.extend_from_slice(&fixed);
     whole.extend_from_slice(context.as_bytes());
     use_it(&whole)
