@@ -25,7 +25,8 @@ use crate::abi::Kms;
 const DIGEST: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
 const PLAINTEXT: [u8; 32] = DIGEST;
 
-type Groups = Vec<(String, Vec<Contestant>)>;
+/// Contestants, by what they do.
+pub type Groups = Vec<(String, Vec<Contestant>)>;
 
 /// All groups: the library first, then the C ABI.
 ///
@@ -44,14 +45,25 @@ pub fn groups(kms: &Arc<Kms>) -> Groups {
             rsa(size, &RSA_PKCS1_SHA256, &RSA_PKCS1_2048_8192_SHA256),
         );
     }
-    signatures(&mut groups, kms, "EC_P256", "ECDSA_SHA_256", p256());
-    signatures(&mut groups, kms, "EC_P256K", "ECDSA_SHA_256", secp256k1());
-    signatures(&mut groups, kms, "EC_SM2", "SM2DSA", sm2());
+    groups.extend(on_curves(kms));
     for (spec, size) in [("RSA_2048", KeySize::Rsa2048), ("RSA_3072", KeySize::Rsa3072)] {
         encryption(&mut groups, kms, spec, "RSAES_OAEP_SHA_256", oaep(size, &OAEP_SHA256_MGF1SHA256));
         encryption(&mut groups, kms, spec, "RSAES_OAEP_SHA_1", oaep(size, &OAEP_SHA1_MGF1SHA1));
     }
     encryption(&mut groups, kms, "EC_SM2", "SM2PKE", sm2_pke());
+    groups
+}
+
+/// The signatures of the curves, likewise.
+///
+/// # Panics
+/// When a contestant's result is wrong.
+#[must_use]
+pub fn on_curves(kms: &Arc<Kms>) -> Groups {
+    let mut groups = Groups::new();
+    signatures(&mut groups, kms, "EC_P256", "ECDSA_SHA_256", p256());
+    signatures(&mut groups, kms, "EC_P256K", "ECDSA_SHA_256", secp256k1());
+    signatures(&mut groups, kms, "EC_SM2", "SM2DSA", sm2());
     groups
 }
 

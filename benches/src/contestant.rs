@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::abi::Kms;
 use crate::apart::{Apart, Buffer};
-use crate::layer::{CAbi, Core, InEngine, Layer, RingAead, RingInPlace, SPEC, Xaes};
+use crate::layer::{ByAesGcm, ByRing, CAbi, Core, InEngine, Layer, RawXaes, RingAead, RingInPlace, SPEC, Xaes};
 
 /// What is done to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Task {
         Self { operation: Operation::GenerateDataKey, len: 1024 },
     ];
 
-    /// Every layer at this task, from the bottom up, all with AES-256. The first is what the others are compared with.
+    /// Every layer at this task, from the bottom up, all with AES-256.
     ///
     /// # Panics
     /// When a contestant's result is wrong.
@@ -52,6 +52,8 @@ impl Task {
         if self.operation == Operation::Encrypt {
             all.push(Contestant::new(self, RingInPlace::new()));
         }
+        all.push(Contestant::new(self, RawXaes::<ByRing>::new()).as_yardstick());
+        all.push(Contestant::new(self, RawXaes::<ByAesGcm>::new()).as_yardstick());
         all.push(Contestant::new(self, Xaes::new()));
         all.push(Contestant::new(self, Core::new()));
         all.push(Contestant::new(self, InEngine::new(SPEC)));
@@ -69,6 +71,7 @@ impl fmt::Display for Task {
 /// Work under a name.
 pub struct Contestant {
     name: String,
+    is_yardstick: bool,
     repeat: Box<dyn FnMut(u64) + Send>,
 }
 
@@ -122,7 +125,20 @@ impl Contestant {
     pub fn of(name: impl Into<String>, mut work: impl FnMut() + Send + 'static) -> Self {
         // The loop stands here, so that the work is inlined into it and a call through the pointer is paid once.
         let repeat = move |times| (0..times).for_each(|_| work());
-        Self { name: name.into(), repeat: Box::new(repeat) }
+        Self { name: name.into(), is_yardstick: false, repeat: Box::new(repeat) }
+    }
+
+    /// Makes it one of those that the others of its group are compared with: the fastest of them is.
+    #[must_use]
+    pub fn as_yardstick(mut self) -> Self {
+        self.is_yardstick = true;
+        self
+    }
+
+    /// Whether others are compared with it.
+    #[must_use]
+    pub const fn is_yardstick(&self) -> bool {
+        self.is_yardstick
     }
 
     /// Its name.

@@ -2,6 +2,7 @@
 //! as medians, which a few disturbed turns move little.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -129,16 +130,7 @@ impl Load {
             // What a new thread does once, such as to seed its generator, is not counted.
             worker.repeat(stride);
             barrier.wait();
-            let (began, began_working, mut done) = (Instant::now(), thread_time(), 0);
-            loop {
-                worker.repeat(stride);
-                done += stride;
-                let took = began.elapsed();
-                if took >= turn {
-                    let worked = thread_time() - began_working;
-                    return (done as f64 / took.as_secs_f64(), worked.as_nanos() as f64 / done as f64);
-                }
-            }
+            measured(worker, stride, turn)
         };
         thread::scope(|scope| {
             let running: Vec<_> = self.workers[..threads].iter_mut().map(|w| scope.spawn(|| work(w))).collect();
@@ -146,6 +138,20 @@ impl Load {
             let (rate, cost) = done.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
             (rate, cost / threads as f64)
         })
+    }
+}
+
+/// Lets a worker work for as long as a turn: repetitions per second, and nanoseconds of processor time for one.
+fn measured(worker: &mut Contestant, stride: u64, turn: Duration) -> (f64, f64) {
+    let (began, began_working, mut done) = (Instant::now(), thread_time(), 0);
+    loop {
+        worker.repeat(stride);
+        done += stride;
+        let took = began.elapsed();
+        if took >= turn {
+            let worked = thread_time() - began_working;
+            return (done as f64 / took.as_secs_f64(), worked.as_nanos() as f64 / done as f64);
+        }
     }
 }
 
@@ -176,10 +182,45 @@ pub fn rates(loads: &mut [Load], threads: &[usize], plan: Plan) -> Vec<Vec<Throu
     series
 }
 
+/// Times one worker beside each neighbour in turn, who works all the while on a thread of its own; beside nobody for `None`.
+pub fn beside(worker: &mut Contestant, neighbours: &mut [Option<Contestant>], plan: Plan) -> Vec<Throughput> {
+    let stride = repetitions(worker, Duration::from_micros(100));
+    let empty = Throughput { rate: Series(Vec::new()), cost: Series(Vec::new()) };
+    let mut series = vec![empty; neighbours.len()];
+    for round in 0..plan.rounds {
+        for turn in 0..neighbours.len() {
+            let who = order(round, turn, neighbours.len());
+            let (rate, cost) = run_beside(worker, stride, neighbours[who].as_mut(), plan.turn);
+            series[who].rate.0.push(rate);
+            series[who].cost.0.push(cost);
+        }
+    }
+    series
+}
+
+fn run_beside(worker: &mut Contestant, stride: u64, other: Option<&mut Contestant>, turn: Duration) -> (f64, f64) {
+    let (began, ended) = (Barrier::new(2), AtomicBool::new(false));
+    let accompany = |other: Option<&mut Contestant>| {
+        began.wait();
+        let Some(other) = other else { return };
+        while !ended.load(Ordering::Relaxed) {
+            other.repeat(1);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| accompany(other));
+        began.wait();
+        worker.repeat(stride);
+        let done = measured(worker, stride, turn);
+        ended.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
 
@@ -247,5 +288,17 @@ mod tests {
         assert!(done_by_other.load(Ordering::Relaxed) > 0);
         assert_eq!((series.len(), series[0].len()), (1, 2));
         assert!(series[0].iter().all(|done| done.rate.0.len() == PLAN.rounds && done.cost.0.len() == PLAN.rounds));
+    }
+
+    /// Goal: the worker is measured beside nobody and beside somebody, who works too and stops with it.
+    #[test]
+    fn a_neighbour_works_all_the_while() {
+        let ((mut worker, done), (neighbour, done_beside)) = (counter(), counter());
+        let series = beside(&mut worker, &mut [None, Some(neighbour)], PLAN);
+        assert!(series.iter().all(|done| done.rate.0.len() == PLAN.rounds && done.rate.median() > 0.0));
+        let (worked, beside) = (done.load(Ordering::Relaxed), done_beside.load(Ordering::Relaxed));
+        assert!(worked > 2 * PLAN.rounds as u64 && beside >= PLAN.rounds as u64, "{worked}, {beside}");
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(done_beside.load(Ordering::Relaxed), beside);
     }
 }

@@ -10,6 +10,7 @@ use kms_core::time::Timestamp;
 use kms_engine::{Config, Engine};
 use kms_server::{Front, FrontOptions, Incoming};
 use ring::{digest, hmac};
+use serde_json::Value;
 
 use crate::contestant::Contestant;
 
@@ -24,7 +25,8 @@ struct Signed {
     text: Vec<u8>,
 }
 
-/// For each length of a plaintext: the bare digest and the front, with each of the two signatures.
+/// For each length of a plaintext: the bare digest and the front, with each of the two signatures; and requests that the front
+/// refuses, for which it must not take more time in one case than in the other.
 ///
 /// # Panics
 /// When the front does not let the requests in, or lets one in that was changed.
@@ -36,43 +38,74 @@ pub fn groups() -> Vec<(String, Vec<Contestant>)> {
     // The same request comes again and again.
     let options = FrontOptions { check_nonces: false, ..FrontOptions::default() };
     let front = Arc::new(Front::new(engine, options));
-    let (id, secret) = (key.id.as_str(), key.secret.expose());
-    let older = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[secret, b"&"].concat());
-    let newer = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    LENGTHS
+    let holder = Holder::new(key.id.as_str(), key.secret.expose());
+    let mut groups: Vec<_> = LENGTHS
         .into_iter()
         .map(|len| {
-            let plaintext: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
-            let mut parameters = vec![
-                ("KeyId", KEY_ID.to_owned()),
-                ("Plaintext", STANDARD.encode(plaintext)),
-                ("RegionId", "cn-hangzhou".to_owned()),
-            ];
-            let acs3 = acs3(&parameters, id, &newer);
-            parameters.extend(
-                [
-                    ("AccessKeyId", id),
-                    ("Action", "Encrypt"),
-                    ("Format", "JSON"),
-                    ("SignatureMethod", "HMAC-SHA1"),
-                    ("SignatureNonce", KEY_ID),
-                    ("SignatureType", ""),
-                    ("SignatureVersion", "1.0"),
-                    ("Timestamp", NOW),
-                    ("Version", "2016-01-20"),
-                ]
-                .map(|(name, value)| (name, value.to_owned())),
-            );
-            let rpc = rpc(parameters, &older);
+            let (rpc, acs3) = holder.encrypt(len);
             let contestants = vec![
-                bare("HMAC-SHA1 alone (ring)", &rpc, older.clone()),
-                through("front, HMAC-SHA1", rpc, &front),
-                bare("HMAC-SHA256 alone (ring)", &acs3, newer.clone()),
-                through("front, ACS3-HMAC-SHA256", acs3, &front),
+                bare("HMAC-SHA1 alone (ring)", &rpc, holder.older.clone()),
+                admitted("front, HMAC-SHA1", rpc, &front),
+                bare("HMAC-SHA256 alone (ring)", &acs3, holder.newer.clone()),
+                admitted("front, ACS3-HMAC-SHA256", acs3, &front),
             ];
             (format!("signed Encrypt {len} B"), contestants)
         })
-        .collect()
+        .collect();
+
+    // Whoever does not hold an AccessKey must not learn by a clock whether it exists.
+    let wrong = Holder::new(key.id.as_str(), b"another secret of thirty bytes");
+    let unknown = Holder::new("LKMSnobodyhasthis", b"another secret of thirty bytes");
+    let ((wrong_rpc, wrong_acs3), (unknown_rpc, unknown_acs3)) = (wrong.encrypt(32), unknown.encrypt(32));
+    let (signature, id) = ("IncompleteSignature", "InvalidAccessKeyId.NotFound");
+    let contestants = vec![
+        refused("HMAC-SHA1, a wrong signature", wrong_rpc, &front, signature),
+        refused("HMAC-SHA1, an unknown AccessKey", unknown_rpc, &front, id),
+        refused("ACS3, a wrong signature", wrong_acs3, &front, signature),
+        refused("ACS3, an unknown AccessKey", unknown_acs3, &front, id),
+    ];
+    groups.push(("refused Encrypt 32 B".to_owned(), contestants));
+    groups
+}
+
+/// One who signs.
+struct Holder<'h> {
+    id: &'h str,
+    older: hmac::Key,
+    newer: hmac::Key,
+}
+
+impl<'h> Holder<'h> {
+    fn new(id: &'h str, secret: &[u8]) -> Self {
+        let older = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[secret, b"&"].concat());
+        Self { id, older, newer: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    /// A request to encrypt so many bytes, with each of the two signatures.
+    fn encrypt(&self, len: usize) -> (Signed, Signed) {
+        let plaintext: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+        let mut parameters = vec![
+            ("KeyId", KEY_ID.to_owned()),
+            ("Plaintext", STANDARD.encode(plaintext)),
+            ("RegionId", "cn-hangzhou".to_owned()),
+        ];
+        let acs3 = acs3(&parameters, self.id, &self.newer);
+        parameters.extend(
+            [
+                ("AccessKeyId", self.id),
+                ("Action", "Encrypt"),
+                ("Format", "JSON"),
+                ("SignatureMethod", "HMAC-SHA1"),
+                ("SignatureNonce", KEY_ID),
+                ("SignatureType", ""),
+                ("SignatureVersion", "1.0"),
+                ("Timestamp", NOW),
+                ("Version", "2016-01-20"),
+            ]
+            .map(|(name, value)| (name, value.to_owned())),
+        );
+        (rpc(parameters, &self.older), acs3)
+    }
 }
 
 /// Signed as the contract has it, chapter 2.
@@ -119,15 +152,33 @@ fn bare(name: &str, signed: &Signed, key: hmac::Key) -> Contestant {
 }
 
 /// From the request to the call.
-fn through(name: &str, signed: Signed, front: &Arc<Front>) -> Contestant {
+fn admitted(name: &str, signed: Signed, front: &Arc<Front>) -> Contestant {
+    let (answer, changed) =
+        (through(signed.query.clone(), signed.headers.clone(), front), format!("{}&X=", signed.query));
+    assert_eq!(answer(), None, "{name} refuses a request that is right");
+    let altered = through(changed, signed.headers, front);
+    assert!(altered().is_some(), "{name} lets a changed request in");
+    Contestant::of(name, move || assert!(answer().is_none()))
+}
+
+/// From the request to its refusal.
+fn refused(name: &str, signed: Signed, front: &Arc<Front>, code: &'static str) -> Contestant {
+    let answer = through(signed.query, signed.headers, front);
+    let body = answer().unwrap_or_else(|| panic!("{name} is let in"));
+    let told = serde_json::from_str::<Value>(&body).expect("a refusal is JSON");
+    assert_eq!(told["Code"], code, "{name}");
+    Contestant::of(name, move || assert!(answer().is_some()))
+}
+
+/// What the front does with a request: the body of its refusal, if it refuses.
+fn through(query: String, headers: HeaderMap, front: &Arc<Front>) -> impl Fn() -> Option<String> + Send + use<> {
     let now: Timestamp = NOW.parse().expect("it is a time");
     let front = Arc::clone(front);
-    let is_let_in = move |query: &str, headers: &HeaderMap| {
-        front.admit(&Incoming { method: &Method::POST, path: "/", query, headers, body: b"" }, now).is_ok()
-    };
-    assert!(is_let_in(&signed.query, &signed.headers), "{name} refuses a request that is right");
-    assert!(!is_let_in(&format!("{}&X=", signed.query), &signed.headers), "{name} lets a changed request in");
-    Contestant::of(name, move || assert!(is_let_in(std::hint::black_box(&signed.query), &signed.headers)))
+    move || {
+        let query = std::hint::black_box(&query);
+        let request = Incoming { method: &Method::POST, path: "/", query, headers: &headers, body: b"" };
+        front.admit(&request, now).err().map(|refusal| refusal.body.to_string())
+    }
 }
 
 fn joined(parameters: &[(&str, String)]) -> String {

@@ -11,7 +11,7 @@ const QUICK: Plan = Plan { rounds: 15, turn: Duration::from_millis(1) };
 const FULL: Plan = Plan { rounds: 201, turn: Duration::from_millis(2) };
 
 /// Does with the groups what the command line says: times those that it selects and prints nanoseconds, and each one's
-/// speed in proportion to the first of its group.
+/// speed in proportion to the first of its group and to the fastest yardstick, if it has any.
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
 pub fn run(mut groups: Vec<(String, Vec<Contestant>)>) {
     let arguments = Arguments::of_program();
@@ -27,12 +27,20 @@ pub fn run(mut groups: Vec<(String, Vec<Contestant>)>) {
     println!("{}\n{}", machine::description(), library_path().display());
     println!("{} rounds with turns of {} ms or one operation; medians", plan.rounds, plan.turn.as_millis());
     for (group, mut contestants) in groups {
-        println!("\n{group:<46}   ns/op    middle half      speed");
         let series = time(&mut contestants, plan);
+        let yardsticks = contestants.iter().zip(&series).filter(|(contestant, _)| contestant.is_yardstick());
+        let yardstick = yardsticks.min_by(|(_, a), (_, b)| a.median().total_cmp(&b.median()));
+        let title = yardstick.map_or(String::new(), |(contestant, _)| format!("   to {}", contestant.name()));
+        println!("\n{group:<46}   ns/op    middle half      speed{title}");
         for (contestant, own) in contestants.iter().zip(&series) {
             let (low, high) = own.quartiles();
             let speed = series[0].over(own).median();
-            println!("  {:<42} {:>9.1} {low:>9.1}..{high:<9.1} {speed:>5.2}", contestant.name(), own.median());
+            let (name, own_median) = (contestant.name(), own.median());
+            print!("  {name:<42} {own_median:>9.1} {low:>9.1}..{high:<9.1} {speed:>5.2}");
+            match yardstick {
+                Some((_, yardstick)) => println!("   {:>5.2}", yardstick.over(own).median()),
+                None => println!(),
+            }
         }
     }
 }

@@ -3,12 +3,14 @@
 mod abi;
 mod core;
 mod engine;
+mod raw_xaes;
 mod ring;
 mod xaes;
 
 pub use self::abi::CAbi;
 pub use self::core::Core;
 pub use self::engine::InEngine;
+pub use self::raw_xaes::{ByAesGcm, ByRing, RawXaes};
 pub use self::ring::{RingAead, RingInPlace};
 pub use self::xaes::Xaes;
 

@@ -7,7 +7,7 @@ use kms_engine::os_rng::OsRng;
 use super::{Layer, next};
 
 /// As long as the associated data of a blob without context.
-const AAD: [u8; 48] = [0x5a; 48];
+pub(super) const AAD: [u8; 48] = [0x5a; 48];
 
 /// XAES-256-GCM with counted nonces.
 #[derive(Debug)]
