@@ -1,4 +1,4 @@
-//! SM2, and SM4-GCM and AES-GCM for keys that live for one message.
+//! SM2, verification of ECDSA, and SM4-GCM and AES-GCM for keys that live for one message.
 //!
 //! A scheme that derives a key for every message (XAES-256-GCM is one) pays for the key's expansion, the
 //! hash key and its powers, and for wiping all that, at every message. The ciphers are built for that case:
@@ -12,20 +12,21 @@
 //!   sm4::seal, open ─┐            ┌─► x86       one source, compiled for two kinds of register:
 //!                    ├─► level ───┤             VAES and VPCLMULQDQ, AES-NI and PCLMULQDQ
 //!   aes::Gcm ────────┘            └─► portable  SM4 in integer arithmetic; there is no portable AES
-//!   sm2 ──────────────────────────┬─► x86       two chains of carries: MULX, ADCX and ADOX
-//!                                 └─► sm2       the same in integer arithmetic
+//!   sm2, ecdsa ──► curve ─────────┬─► x86       two chains of carries: MULX, ADCX and ADOX
+//!                                 └─► sm2, ecdsa the same in integer arithmetic
 //! ```
 //!
 //! | module | gives |
 //! |---|---|
 //! | [`sm2`] | SM2 signatures and public-key encryption (GB/T 32918), on every processor |
+//! | [`ecdsa`] | verification of ECDSA over P-256 and secp256k1 (FIPS 186-5), on every processor |
 //! | [`sm4`] | SM4-GCM (RFC 8998) and single blocks of SM4 (GB/T 32907), on every processor |
 //! | [`aes`] | AES-128/192/256-GCM (SP 800-38D), where the processor has the instructions |
 //!
 //! Which implementation runs is asked of the processor at run time and never assumed.
 //!
 //! Everything is constant-time: no branch and no address depends on a key, a nonce of a signature, a plaintext or a
-//! hash; lengths are public, and so is all that a signature is verified with. With the feature `memcheck` a test has
+//! hash; lengths are public, and so is all that a signature is verified with, by SM2 or ECDSA. With the feature `memcheck` a test has
 //! valgrind watch that. A message that is not authentic under SM4 or AES leaves the output as it was.
 //!
 //! Nonces of GCM have 96 bits; other lengths of SP 800-38D are not offered. Tags have all their 128 bits.
@@ -42,6 +43,7 @@ use core::fmt;
 use reveal::reveal;
 use subtle::ConstantTimeEq;
 
+mod curve;
 mod level;
 mod linear;
 #[cfg(feature = "memcheck")]
@@ -52,6 +54,7 @@ mod reveal;
 mod x86;
 
 pub mod aes;
+pub mod ecdsa;
 pub mod sm2;
 pub mod sm4;
 

@@ -65,10 +65,10 @@ pub fn use_portable(portable: bool) {
 /// What computes SM2: `MULX and ADX`, or `portable`.
 #[must_use]
 pub fn sm2_arithmetic() -> &'static str {
-    match crate::sm2::Best::get() {
+    match crate::curve::Best::get() {
         #[cfg(target_arch = "x86_64")]
-        crate::sm2::Best::Adx(_) => "MULX and ADX",
-        crate::sm2::Best::Portable(_) => "portable",
+        crate::curve::Best::Adx(_) => "MULX and ADX",
+        crate::curve::Best::Portable(_) => "portable",
     }
 }
 

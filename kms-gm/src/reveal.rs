@@ -1,6 +1,6 @@
 //! Where something is decided by a secret, and everybody may know the decision.
 
-use crate::sm2::hidden;
+use crate::curve::limbs::hidden;
 
 /// Whether a mask is not zero. Who asks has made sure that the answer tells nothing else of the secrets behind it.
 #[inline(always)]

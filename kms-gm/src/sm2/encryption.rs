@@ -6,12 +6,11 @@ use sm3::{Digest, Sm3};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::arithmetic::on_best;
-use super::limbs::{Limbs, is_zero, mask};
-use super::point::{Affine, Jacobian};
-use super::table::Table;
-use super::{NUMBER_LEN, POINT_LEN, PrivateKey, PublicKey, product, scalar};
+use super::curve::Sm2;
+use super::{NUMBER_LEN, POINT_LEN, PrivateKey, PublicKey, scalar};
 use crate::Forged;
+use crate::curve::limbs::{Limbs, is_zero, mask};
+use crate::curve::{Affine, Jacobian, Table, on_best, product};
 use crate::reveal::reveal;
 
 /// Bytes that a ciphertext `04 || X || Y || C3 || C2` is longer than its plaintext.
@@ -134,7 +133,7 @@ impl PrivateKey {
 struct Shared(Zeroizing<[u8; POINT_LEN]>);
 
 impl Shared {
-    fn new(point: &Affine) -> Self {
+    fn new(point: &Affine<Sm2>) -> Self {
         Self(Zeroizing::new(point.to_bytes()))
     }
 

@@ -5,28 +5,19 @@
 //!        │                                  │
 //!        ├── nonce: key, digest and entropy ├── table: multiples of a key that is used often
 //!        └───────────────┬──────────────────┘
-//!   product, table ── point ── field, scalar ── modulus, inverse ── limbs
+//!              crate::curve: points, coordinates, scalars
 //! ```
 //!
-//! Fixed points are multiplied with tables of their multiples (`table`), other points in windows (`product`); both read
-//! every entry of a window, whichever is wanted. Inverses are taken by divsteps (`inverse`), and that of 1 + d once for each
-//! key. Everything that a private key, a nonce or a shared point goes through is constant-time; what is public, the verification
+//! Inverses are taken by divsteps, and that of 1 + d once for each key. Everything that a private key, a nonce or a shared point goes through is constant-time; what is public, the verification
 //! of signatures first of all, is not.
 //!
 //! The digest that is signed is e = SM3(Z_A || M) (GB/T 32918.2-2016, section 6.1); [`identity_hash`] is Z_A.
 
-mod arithmetic;
+mod curve;
 mod encryption;
-mod field;
-mod inverse;
-mod limbs;
-mod modulus;
 mod nonce;
-mod point;
-mod product;
 mod public;
 mod scalar;
-mod table;
 
 #[cfg(test)]
 mod tests;
@@ -36,38 +27,17 @@ use core::fmt;
 use sm3::{Digest, Sm3};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use self::arithmetic::on_best;
-use self::limbs::{Limbs, is_zero};
+use self::curve::{CURVE, N};
 use self::nonce::NonceKey;
-use self::scalar::N;
-use self::table::Table;
+use crate::curve::limbs::{self, Limbs, is_zero};
+use crate::curve::{Table, on_best};
 use crate::reveal::reveal;
 
-pub(crate) use self::arithmetic::Arithmetic;
-#[cfg(feature = "memcheck")]
-pub(crate) use self::arithmetic::Best;
-pub(crate) use self::field::Fe;
-pub(crate) use self::limbs::hidden;
-pub(crate) use self::point::Affine;
+pub(crate) use self::curve::Sm2;
 
 pub use self::encryption::{EncryptError, OVERHEAD};
-pub use self::public::{MAX_TABLES, PublicKey};
-
-/// Bytes of a digest, and of a number.
-pub const NUMBER_LEN: usize = 32;
-
-/// Bytes of a point's X || Y.
-pub const POINT_LEN: usize = 64;
-
-/// Bytes of a signature's r || s.
-pub const SIGNATURE_LEN: usize = 64;
-
-/// a, b and the base point of the curve, as they are hashed into Z_A.
-const CURVE: [u8; 128] = *b"\
-    \xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xfc\
-    \x28\xe9\xfa\x9e\x9d\x9f\x5e\x34\x4d\x5a\x9e\x4b\xcf\x65\x09\xa7\xf3\x97\x89\xf5\x15\xab\x8f\x92\xdd\xbc\xbd\x41\x4d\x94\x0e\x93\
-    \x32\xc4\xae\x2c\x1f\x19\x81\x19\x5f\x99\x04\x46\x6a\x39\xc9\x94\x8f\xe3\x0b\xbf\xf2\x66\x0b\xe1\x71\x5a\x45\x89\x33\x4c\x74\xc7\
-    \xbc\x37\x36\xa2\xf4\xf6\x77\x9c\x59\xbd\xce\xe3\x6b\x69\x21\x53\xd0\xa9\x87\x7c\xc6\x2a\x47\x40\x02\xdf\x32\xe5\x21\x39\xf0\xa0";
+pub use self::public::PublicKey;
+pub use crate::curve::{MAX_TABLES, NUMBER_LEN, POINT_LEN, SIGNATURE_LEN};
 
 /// Z_A (GB/T 32918.2-2016, section 5.5): SM3 over the length of the id in bits, the id, the curve, and the public key X || Y.
 /// `None` for an id of more than 8191 bytes, whose length in bits does not fit 16.
@@ -116,7 +86,7 @@ impl PrivateKey {
     /// The public key d·G.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        PublicKey::of_point(on_best!(a => Table::of_base(a).mul(a, &self.d).to_affine(a)))
+        PublicKey::of_point(on_best!(a => Table::<Sm2>::of_base(a).mul(a, &self.d).to_affine(a)))
     }
 
     /// Signs a digest (GB/T 32918.2-2016, section 6.1): r || s.
@@ -137,7 +107,7 @@ impl PrivateKey {
 
     /// Signs with a nonce. `None` if that gives no signature, for one nonce in 2^254.
     fn sign_with(&self, digest: &[u8; NUMBER_LEN], k: &Limbs) -> Option<[u8; SIGNATURE_LEN]> {
-        let x = on_best!(a => Table::of_base(a).mul(a, k).x_coordinate(a));
+        let x = on_best!(a => Table::<Sm2>::of_base(a).mul(a, k).x_coordinate(a));
         let r = N.add(&scalar::reduced(&limbs::from_bytes(digest)), &scalar::reduced(&x.number()));
         // s = (k - r·d)/(1 + d) = (k + r)/(1 + d) - r, which takes one product.
         let sum = Zeroizing::new(N.add(k, &r));

@@ -8,8 +8,8 @@
 use sm3::{Digest, Sm3};
 use zeroize::Zeroizing;
 
-use super::limbs::Limbs;
 use super::{NUMBER_LEN, scalar};
+use crate::curve::limbs::Limbs;
 
 /// SM3 after the block that holds the key. Its crate wipes it when it goes.
 pub(crate) struct NonceKey(Sm3);

@@ -1,11 +1,7 @@
-//! Scalars: residues of the order n of the base point (GB/T 32918.5-2017).
+//! Scalars: residues of the order n of the base point.
 
-use super::limbs::{self, Limbs};
-use super::modulus::Modulus;
-
-/// n.
-pub(crate) const N: Modulus =
-    Modulus::new([0x53bb_f409_39d5_4123, 0x7203_df6b_21c6_052b, 0xffff_ffff_ffff_ffff, 0xffff_fffe_ffff_ffff]);
+use super::curve::N;
+use crate::curve::limbs::{self, Limbs};
 
 /// The residue of a number below 2^256.
 pub(crate) const fn reduced(number: &Limbs) -> Limbs {

@@ -1,8 +1,5 @@
-//! The standard's samples, another implementation, and arithmetic on big integers against every kind of processor code
-//! that this processor can run.
+//! The standard's samples, and another implementation.
 
-mod arithmetic;
-mod points;
 mod schemes;
 
 use super::limbs::{self, Limbs};

@@ -6,9 +6,9 @@
 mod aes;
 mod cipher;
 mod ctr;
+mod curve;
 mod gcm;
 mod ghash;
-mod sm2;
 mod sm4;
 mod vector;
 
@@ -20,7 +20,7 @@ use self::gcm::{Long, Short, is_short};
 use crate::{Forged, NONCE_LEN, TAG_LEN};
 
 pub(crate) use self::aes::Aes;
-pub(crate) use self::sm2::Adx;
+pub(crate) use self::curve::{Adx, p256, secp256k1, sm2};
 pub(crate) use self::sm4::Sm4;
 pub(crate) use self::vector::{AesNi, Vaes};
 

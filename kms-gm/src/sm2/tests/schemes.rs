@@ -7,14 +7,13 @@ use ::sm2::dsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use ::sm2::dsa::{Signature, SigningKey};
 use ::sm2::elliptic_curve::sec1::ToSec1Point;
 use ::sm2::pke::{DecryptingKey, Mode};
-use der::asn1::UintRef;
-use der::{Decode, Sequence};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::arithmetic::Portable;
 use super::super::*;
 use super::number;
+use crate::curve::tests::vectors::{array, signature_from_der, unhex};
+use crate::curve::{Curve, Portable};
 
 /// Bytes of stack that are enough, also without optimisation.
 const STACK: usize = 128 << 10;
@@ -30,14 +29,6 @@ fn each(kind: &str, mut check: impl FnMut(&Value, &Value)) {
         }
     }
     assert!(count > 0, "no test of {kind}");
-}
-
-fn unhex(test: &Value, field: &str) -> Vec<u8> {
-    hex::decode(test[field].as_str().unwrap_or_else(|| panic!("{field} of {test}"))).expect("hex")
-}
-
-fn array<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
-    bytes.try_into().expect("an array of this length")
 }
 
 fn signature(test: &Value) -> [u8; SIGNATURE_LEN] {
@@ -116,31 +107,13 @@ proptest! {
     }
 }
 
-/// SEQUENCE { r, s }.
-#[derive(Sequence)]
-struct DerSignature<'a> {
-    r: UintRef<'a>,
-    s: UintRef<'a>,
-}
-
-/// r || s, of what is DER and has numbers of at most 32 bytes.
-fn from_der(bytes: &[u8]) -> Option<[u8; SIGNATURE_LEN]> {
-    let DerSignature { r, s } = DerSignature::from_der(bytes).ok()?;
-    let mut signature = [0; SIGNATURE_LEN];
-    for (half, number) in signature.chunks_mut(32).zip([r, s]) {
-        let number = number.as_bytes();
-        half[32usize.checked_sub(number.len())?..].copy_from_slice(number);
-    }
-    Some(signature)
-}
-
 // Goal: signatures of all edge cases, with and without a table. Those that are no DER are for whoever reads DER.
 #[test]
 fn signatures_to_verify() {
     let mut valid = 0;
     each("Verify", |group, test| {
         let point = hex::decode(group["point"].as_str().expect("hex")).expect("hex");
-        let Some(signature) = from_der(&unhex(test, "sig")) else {
+        let Some(signature) = signature_from_der(&unhex(test, "sig")) else {
             assert_eq!(test["result"], "invalid", "{test}");
             return;
         };
@@ -175,7 +148,7 @@ fn signatures_out_of_range() {
 fn signatures_are_not_reduced() {
     let key = PrivateKey::from_bytes(&[1; 32]).expect("a key");
     let k = [4711, 0, 0, 0];
-    let x = scalar::reduced(&on_best!(a => Table::of_base(a).mul(a, &k).x_coordinate(a)).number());
+    let x = scalar::reduced(&on_best!(a => Table::<Sm2>::of_base(a).mul(a, &k).x_coordinate(a)).number());
     let digest = limbs::to_bytes(&N.sub(&[1, 0, 0, 0], &x));
     let mut signature = key.sign_with(&digest, &k).expect("a signature");
     assert_eq!(signature[..32], limbs::to_bytes(&[1, 0, 0, 0]));
@@ -195,7 +168,7 @@ fn small_stacks_are_enough() {
         let signature = key.sign(&[2; 32], &[3; 32]);
         assert!((0..40).all(|_| public.verify(&[2; 32], &signature)));
         // The table of the base point, as in a new process.
-        drop(Table::new(Portable, &point::G));
+        drop(Table::new(Portable, &Sm2::G));
     };
     std::thread::Builder::new().stack_size(STACK).spawn(work).expect("a thread").join().expect("enough stack");
 }

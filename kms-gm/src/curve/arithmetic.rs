@@ -1,21 +1,19 @@
-//! What of the curve's arithmetic is written for more than one kind of processor. All the rest is generic over it.
+//! What of the curves' arithmetic is written for more than one kind of processor. All the rest is generic over it.
 
-use super::field::Fe;
-use super::point::Affine;
-use super::table;
+use super::{Affine, Curve, Fe, table};
 #[cfg(target_arch = "x86_64")]
 use crate::x86::Adx;
 
 /// The parts that differ. A value is the proof that this processor can run them.
 pub(crate) trait Arithmetic: Copy {
     /// a·b.
-    fn mul(self, a: &Fe, b: &Fe) -> Fe;
+    fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C>;
 
     /// a·a.
-    fn square(self, a: &Fe) -> Fe;
+    fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C>;
 
     /// Entry `index` of some, counted from 1, and zeros for 0; every one of them is read.
-    fn look_up(self, entries: &[Affine], index: u64) -> Affine;
+    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C>;
 }
 
 /// Runs on every processor.
@@ -25,17 +23,17 @@ pub(crate) struct Portable;
 
 impl Arithmetic for Portable {
     #[inline(always)]
-    fn mul(self, a: &Fe, b: &Fe) -> Fe {
+    fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C> {
         a.mul(b)
     }
 
     #[inline(always)]
-    fn square(self, a: &Fe) -> Fe {
+    fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C> {
         a.square()
     }
 
     #[inline]
-    fn look_up(self, entries: &[Affine], index: u64) -> Affine {
+    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C> {
         table::look_up(entries, index)
     }
 }
@@ -67,10 +65,10 @@ impl Best {
 /// Computes with the fastest arithmetic: `on_best!(a => product::mul(a, point, k))`.
 macro_rules! on_best {
     ($arithmetic:ident => $work:expr) => {
-        match crate::sm2::arithmetic::Best::get() {
+        match crate::curve::Best::get() {
             #[cfg(target_arch = "x86_64")]
-            crate::sm2::arithmetic::Best::Adx($arithmetic) => $work,
-            crate::sm2::arithmetic::Best::Portable($arithmetic) => $work,
+            crate::curve::Best::Adx($arithmetic) => $work,
+            crate::curve::Best::Portable($arithmetic) => $work,
         }
     };
 }
@@ -84,7 +82,7 @@ macro_rules! on_each {
         if let Some($arithmetic) = crate::x86::Adx::detect() {
             $work
         }
-        let $arithmetic = crate::sm2::arithmetic::Portable;
+        let $arithmetic = crate::curve::Portable;
         $work
     };
 }

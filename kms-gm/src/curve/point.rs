@@ -1,60 +1,38 @@
-//! Points of y² = x³ - 3x + b over p (GB/T 32918.5-2017).
+//! Points of a curve.
 //!
 //! Sums are kept in Jacobian coordinates: (X, Y, Z) stands for (X/Z², Y/Z³), and Z = 0 for the point at infinity. What is
 //! added to them is always affine, so that there is one formula to get right.
 
 use zeroize::Zeroize;
 
-use super::arithmetic::Arithmetic;
-use super::field::Fe;
 use super::limbs::Limbs;
-use super::{CURVE, NUMBER_LEN, POINT_LEN};
+use super::{Arithmetic, CoefficientA, Curve, Fe, NUMBER_LEN, POINT_LEN};
 
 /// A point other than the one at infinity: X and Y on a cache line of their own.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 #[repr(C, align(64))]
-pub(crate) struct Affine {
-    pub(crate) x: Fe,
-    pub(crate) y: Fe,
+pub(crate) struct Affine<C> {
+    pub(crate) x: Fe<C>,
+    pub(crate) y: Fe<C>,
 }
 
 /// A point in Jacobian coordinates.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(Debug))]
-pub(crate) struct Jacobian {
-    pub(crate) x: Fe,
-    pub(crate) y: Fe,
-    pub(crate) z: Fe,
+pub(crate) struct Jacobian<C> {
+    pub(crate) x: Fe<C>,
+    pub(crate) y: Fe<C>,
+    pub(crate) z: Fe<C>,
 }
 
-/// Of a, b, x and y of the base point, the one with this number.
-const fn constant(i: usize) -> Fe {
-    let mut bytes = [0; NUMBER_LEN];
-    let mut at = 0;
-    while at < NUMBER_LEN {
-        bytes[at] = CURVE[i * NUMBER_LEN + at];
-        at += 1;
-    }
-    match Fe::from_bytes(&bytes) {
-        Some(fe) => fe,
-        None => panic!("the curve's constants are below p"),
-    }
-}
-
-const A: Fe = constant(0);
-const B: Fe = constant(1);
-
-/// The base point G.
-pub(crate) const G: Affine = Affine { x: constant(2), y: constant(3) };
-
-impl Affine {
+impl<C: Curve> Affine<C> {
     /// From X || Y; `None` unless both are below p and on the curve. Not for secrets.
     pub(crate) fn from_bytes(bytes: &[u8; POINT_LEN]) -> Option<Self> {
         let (x, y) = bytes.split_first_chunk::<NUMBER_LEN>()?;
         let (x, y) = (Fe::from_bytes(x)?, Fe::from_bytes(y.first_chunk()?)?);
         // x³ + a·x + b.
-        let right = x.square().add(&A).mul(&x).add(&B);
+        let right = x.square().add(&Fe::coefficient_a()).mul(&x).add(&C::B);
         (y.square().sub(&right).is_zero() != 0).then_some(Self { x, y })
     }
 
@@ -73,30 +51,35 @@ impl Affine {
     }
 }
 
-impl Zeroize for Affine {
+impl<C> Zeroize for Affine<C> {
     fn zeroize(&mut self) {
         self.x.0.zeroize();
         self.y.0.zeroize();
     }
 }
 
-impl From<Affine> for Jacobian {
-    fn from(point: Affine) -> Self {
+impl<C: Curve> From<Affine<C>> for Jacobian<C> {
+    fn from(point: Affine<C>) -> Self {
         Self { x: point.x, y: point.y, z: Fe::ONE }
     }
 }
 
-impl Jacobian {
+impl<C: Curve> Jacobian<C> {
     pub(crate) const INFINITY: Self = Self { x: Fe::ONE, y: Fe::ONE, z: Fe::ZERO };
 
     /// 2P, of the point at infinity too.
     #[inline(always)]
     pub(crate) fn double<A: Arithmetic>(&self, a: A) -> Self {
         let s = self.y.double();
-        let zz = a.square(&self.z);
         let z = a.mul(&self.y, &self.z).double();
-        // M = 3(X + Z²)(X - Z²), the slope for a curve with a = -3.
-        let m = a.mul(&self.x.add(&zz), &self.x.sub(&zz));
+        // M = 3X² + a·Z⁴, the slope: 3(X + Z²)(X - Z²) for a = -3.
+        let m = match C::A {
+            CoefficientA::MinusThree => {
+                let zz = a.square(&self.z);
+                a.mul(&self.x.add(&zz), &self.x.sub(&zz))
+            }
+            CoefficientA::Zero => a.square(&self.x),
+        };
         let m = m.double().add(&m);
         // S = 4XY², and 8Y⁴.
         let yy4 = a.square(&s);
@@ -109,7 +92,7 @@ impl Jacobian {
 
     /// What an addition begins with: U2 - X1 and S2 - Y1, which are both 0 if the points are equal.
     #[inline(always)]
-    fn differences<A: Arithmetic>(&self, a: A, other: &Affine) -> (Fe, Fe) {
+    fn differences<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> (Fe<C>, Fe<C>) {
         let zz = a.square(&self.z);
         let h = a.mul(&other.x, &zz).sub(&self.x);
         let r = a.mul(&a.mul(&zz, &self.z), &other.y).sub(&self.y);
@@ -118,7 +101,7 @@ impl Jacobian {
 
     /// P + Q for points that differ and are not at infinity; infinity for P = -Q.
     #[inline(always)]
-    fn add_different<A: Arithmetic>(&self, a: A, (h, r): &(Fe, Fe)) -> Self {
+    fn add_different<A: Arithmetic>(&self, a: A, (h, r): &(Fe<C>, Fe<C>)) -> Self {
         let z = a.mul(&self.z, h);
         let hh = a.square(h);
         let hhh = a.mul(&hh, h);
@@ -130,13 +113,13 @@ impl Jacobian {
 
     /// P + Q in constant time, where the mask says with all ones that Q is left out. P is not Q; it may be at infinity.
     #[inline(always)]
-    pub(crate) fn add<A: Arithmetic>(&self, a: A, other: &Affine, left_out: u64) -> Self {
+    pub(crate) fn add<A: Arithmetic>(&self, a: A, other: &Affine<C>, left_out: u64) -> Self {
         let sum = self.add_different(a, &self.differences(a, other));
         self.choose(&sum, other, left_out)
     }
 
     /// [`Self::add`] where P may be Q.
-    pub(crate) fn add_any<A: Arithmetic>(&self, a: A, other: &Affine, left_out: u64) -> Self {
+    pub(crate) fn add_any<A: Arithmetic>(&self, a: A, other: &Affine<C>, left_out: u64) -> Self {
         let (h, r) = self.differences(a, other);
         let sum = self.add_different(a, &(h, r));
         let sum = Self::select(h.is_zero() & r.is_zero(), &Self::from(*other).double(a), &sum);
@@ -145,14 +128,14 @@ impl Jacobian {
 
     /// Of a sum, or a summand where the other is at infinity.
     #[inline(always)]
-    fn choose(&self, sum: &Self, other: &Affine, left_out: u64) -> Self {
+    fn choose(&self, sum: &Self, other: &Affine<C>, left_out: u64) -> Self {
         let sum = Self::select(self.z.is_zero(), &Self::from(*other), sum);
         Self::select(left_out, self, &sum)
     }
 
     /// P + Q for any points, in a time that depends on them.
     #[inline(always)]
-    pub(crate) fn add_public<A: Arithmetic>(&self, a: A, other: &Affine) -> Self {
+    pub(crate) fn add_public<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> Self {
         if self.z.is_zero() != 0 {
             return Self::from(*other);
         }
@@ -170,18 +153,18 @@ impl Jacobian {
 
     /// The affine point, given 1/Z.
     #[inline(always)]
-    fn with_inverse<A: Arithmetic>(&self, a: A, inverse: &Fe) -> Affine {
+    fn with_inverse<A: Arithmetic>(&self, a: A, inverse: &Fe<C>) -> Affine<C> {
         let square = a.square(inverse);
         Affine { x: a.mul(&self.x, &square), y: a.mul(&self.y, &a.mul(&square, inverse)) }
     }
 
     /// The affine point; zeros for the one at infinity.
-    pub(crate) fn to_affine<A: Arithmetic>(self, a: A) -> Affine {
+    pub(crate) fn to_affine<A: Arithmetic>(self, a: A) -> Affine<C> {
         self.with_inverse(a, &self.z.invert())
     }
 
     /// The affine x; 0 for the point at infinity.
-    pub(crate) fn x_coordinate<A: Arithmetic>(&self, a: A) -> Fe {
+    pub(crate) fn x_coordinate<A: Arithmetic>(&self, a: A) -> Fe<C> {
         a.mul(&self.x, &a.square(&self.z.invert()))
     }
 
@@ -194,7 +177,7 @@ impl Jacobian {
     }
 
     /// The affine points of some that are not at infinity, for one inversion (Montgomery's trick).
-    pub(crate) fn all_to_affine<A: Arithmetic, const N: usize>(points: &[Self; N], a: A) -> [Affine; N] {
+    pub(crate) fn all_to_affine<A: Arithmetic, const N: usize>(points: &[Self; N], a: A) -> [Affine<C>; N] {
         // The products of all Z before each.
         let mut products = [Fe::ONE; N];
         let mut product = Fe::ONE;

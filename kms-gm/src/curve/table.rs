@@ -3,12 +3,10 @@
 //! A scalar is read in 37 windows of 7 bits, each with a sign (Booth's recoding): k = Σ dᵢ·2⁷ⁱ with dᵢ from -64 to 64. The
 //! table holds 1 to 64 times 2⁷ⁱ·P for each window, 148 KiB.
 
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 
-use super::arithmetic::Arithmetic;
-use super::field::Fe;
 use super::limbs::{Limbs, hidden, is_zero, mask};
-use super::point::{Affine, G, Jacobian};
+use super::{Affine, Arithmetic, Curve, Fe, Jacobian};
 
 /// Bits of a window.
 const WIDTH: u32 = 7;
@@ -17,10 +15,10 @@ const MULTIPLES: usize = 1 << (WIDTH - 1);
 /// Windows that hold 256 bits and a carry.
 const WINDOWS: usize = 37;
 
-type Window = [Affine; MULTIPLES];
+type Window<C> = [Affine<C>; MULTIPLES];
 
 /// Multiples of one point.
-pub(crate) struct Table(Box<[Window]>);
+pub(crate) struct Table<C>(Box<[Window<C>]>);
 
 /// The digit of a scalar in a window of some bits: all ones if it is negative, and its amount.
 #[inline(always)]
@@ -42,11 +40,11 @@ pub(crate) fn digit(scalar: &Limbs, window: usize, width: u32) -> (u64, u64) {
     (negative, amount)
 }
 
-impl Table {
+impl<C: Curve> Table<C> {
     /// Of a public point.
-    pub(crate) fn new<A: Arithmetic>(a: A, point: &Affine) -> Self {
+    pub(crate) fn new<A: Arithmetic>(a: A, point: &Affine<C>) -> Self {
         let mut first = Jacobian::from(*point);
-        let firsts: [Jacobian; WINDOWS] = core::array::from_fn(|window| {
+        let firsts: [Jacobian<C>; WINDOWS] = core::array::from_fn(|window| {
             if window > 0 {
                 for _ in 0..WIDTH {
                     first = first.double(a);
@@ -60,12 +58,12 @@ impl Table {
 
     /// Of the base point. Made when it is first asked for.
     pub(crate) fn of_base<A: Arithmetic>(a: A) -> &'static Self {
-        static BASE: AtomicPtr<Table> = AtomicPtr::new(core::ptr::null_mut());
-        let mut table = BASE.load(Ordering::Acquire);
+        let place = C::base_table();
+        let mut table = place.load(Ordering::Acquire);
         if table.is_null() {
             // Nobody waits: in a forked child the thread that is waited for may not exist. Of two that race one comes first.
-            let made = Box::into_raw(Box::new(Self::new(a, &G)));
-            match BASE.compare_exchange(table, made, Ordering::AcqRel, Ordering::Acquire) {
+            let made = Box::into_raw(Box::new(Self::new(a, &C::G)));
+            match place.compare_exchange(table, made, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => table = made,
                 Err(first) => {
                     // SAFETY: `made` comes from `into_raw` and was shown to nobody.
@@ -82,7 +80,7 @@ impl Table {
     ///
     /// No two summands are ever equal: the sum of the windows below one is at most half of its first multiple, and the digit of
     /// the last one, 16 at most, cannot reach round the order.
-    pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Jacobian {
+    pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Jacobian<C> {
         let mut sum = Jacobian::INFINITY;
         for (i, window) in self.0.iter().enumerate() {
             let (negative, amount) = digit(scalar, i, WIDTH);
@@ -93,7 +91,7 @@ impl Table {
     }
 
     /// `sum` + k·P for public numbers and points, whatever they are.
-    pub(crate) fn add_product<A: Arithmetic>(&self, a: A, mut sum: Jacobian, scalar: &Limbs) -> Jacobian {
+    pub(crate) fn add_product<A: Arithmetic>(&self, a: A, mut sum: Jacobian<C>, scalar: &Limbs) -> Jacobian<C> {
         for (i, window) in self.0.iter().enumerate() {
             let (negative, amount) = digit(scalar, i, WIDTH);
             if let Some(multiple) = (amount as usize).checked_sub(1) {
@@ -106,7 +104,7 @@ impl Table {
 
 /// 1 to N times a point.
 #[inline(never)]
-pub(crate) fn multiples<A: Arithmetic, const N: usize>(a: A, point: &Affine) -> [Affine; N] {
+pub(crate) fn multiples<C: Curve, A: Arithmetic, const N: usize>(a: A, point: &Affine<C>) -> [Affine<C>; N] {
     let mut last = Jacobian::INFINITY;
     let all = core::array::from_fn(|i| {
         // The second is the one that adds a point to itself.
@@ -118,7 +116,7 @@ pub(crate) fn multiples<A: Arithmetic, const N: usize>(a: A, point: &Affine) -> 
 
 /// Entry `index` of some, counted from 1, and zeros for 0, in plain integer arithmetic.
 #[inline]
-pub(crate) fn look_up(entries: &[Affine], index: u64) -> Affine {
+pub(crate) fn look_up<C: Curve>(entries: &[Affine<C>], index: u64) -> Affine<C> {
     let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
     for (entry, at) in entries.iter().zip(1..) {
         let wanted = hidden(is_zero(&[index ^ at, 0, 0, 0]));

@@ -1,9 +1,8 @@
 //! Multiples of points that have no table.
 
-use super::arithmetic::Arithmetic;
 use super::limbs::{self, Limbs, is_zero};
-use super::point::{Affine, Jacobian};
 use super::table::{digit, multiples};
+use super::{Affine, Arithmetic, Curve, Jacobian};
 
 /// Bits of a window.
 const WIDTH: u32 = 5;
@@ -11,8 +10,8 @@ const WIDTH: u32 = 5;
 const WINDOWS: usize = 52;
 
 /// k·P in constant time, for k from 1 to the order less 1.
-pub(crate) fn mul<A: Arithmetic>(a: A, point: &Affine, scalar: &Limbs) -> Jacobian {
-    let table: [Affine; 1 << (WIDTH - 1)] = multiples(a, point);
+pub(crate) fn mul<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Limbs) -> Jacobian<C> {
+    let table: [Affine<C>; 1 << (WIDTH - 1)] = multiples(a, point);
     let mut sum = Jacobian::INFINITY;
     for window in (0..WINDOWS).rev() {
         let (negative, amount) = digit(scalar, window, WIDTH);
@@ -34,7 +33,7 @@ pub(crate) fn mul<A: Arithmetic>(a: A, point: &Affine, scalar: &Limbs) -> Jacobi
 const ODD_WIDTH: u32 = 5;
 
 /// k·P for public numbers and points, whatever they are.
-pub(crate) fn mul_public<A: Arithmetic>(a: A, point: &Affine, scalar: &Limbs) -> Jacobian {
+pub(crate) fn mul_public<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Limbs) -> Jacobian<C> {
     let odd = odd_multiples(a, point);
     let mut sum = Jacobian::INFINITY;
     for digit in non_adjacent(scalar).iter().rev() {
@@ -48,7 +47,7 @@ pub(crate) fn mul_public<A: Arithmetic>(a: A, point: &Affine, scalar: &Limbs) ->
 }
 
 /// 1, 3, 5 ... 15 times a point.
-fn odd_multiples<A: Arithmetic>(a: A, point: &Affine) -> [Affine; 1 << (ODD_WIDTH - 2)] {
+fn odd_multiples<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>) -> [Affine<C>; 1 << (ODD_WIDTH - 2)] {
     // Additions ask for neither a nor b, so that they hold on every curve that this one is mapped to by x·Z², y·Z³; doubling
     // does not. With the Z of 2P the double is affine there, and all that follows are additions.
     let Jacobian { x, y, z } = Jacobian::from(*point).double(a);

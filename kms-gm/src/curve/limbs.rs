@@ -46,6 +46,50 @@ pub(crate) const fn sub(a: &Limbs, b: &Limbs) -> (Limbs, u64) {
     ([r0, r1, r2, r3], borrow)
 }
 
+/// `a * b` in eight words, the least first.
+#[inline(always)]
+pub(crate) const fn mul(a: &Limbs, b: &Limbs) -> [u64; 8] {
+    let mut t = [0; 8];
+    let mut i = 0;
+    while i < 4 {
+        let (t0, carry) = mac(t[i], a[0], b[i], 0);
+        let (t1, carry) = mac(t[i + 1], a[1], b[i], carry);
+        let (t2, carry) = mac(t[i + 2], a[2], b[i], carry);
+        let (t3, carry) = mac(t[i + 3], a[3], b[i], carry);
+        (t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4]) = (t0, t1, t2, t3, carry);
+        i += 1;
+    }
+    t
+}
+
+/// `a * a` in eight words, the least first.
+#[inline(always)]
+pub(crate) const fn square(a: &Limbs) -> [u64; 8] {
+    let [a0, a1, a2, a3] = *a;
+    // The products of different words, then twice that, then the squares of the words.
+    let (t1, carry) = mac(0, a0, a1, 0);
+    let (t2, carry) = mac(0, a0, a2, carry);
+    let (t3, t4) = mac(0, a0, a3, carry);
+    let (t3, carry) = mac(t3, a1, a2, 0);
+    let (t4, t5) = mac(t4, a1, a3, carry);
+    let (t5, t6) = mac(t5, a2, a3, 0);
+    let t7 = t6 >> 63;
+    let t6 = t6 << 1 | t5 >> 63;
+    let t5 = t5 << 1 | t4 >> 63;
+    let t4 = t4 << 1 | t3 >> 63;
+    let t3 = t3 << 1 | t2 >> 63;
+    let t2 = t2 << 1 | t1 >> 63;
+    let t1 = t1 << 1;
+    let (t0, carry) = mac(0, a0, a0, 0);
+    let (t1, carry) = adc(t1, carry, 0);
+    let (t2, high) = mac(t2, a1, a1, carry);
+    let (t3, carry) = adc(t3, high, 0);
+    let (t4, high) = mac(t4, a2, a2, carry);
+    let (t5, carry) = adc(t5, high, 0);
+    let (t6, high) = mac(t6, a3, a3, carry);
+    [t0, t1, t2, t3, t4, t5, t6, t7 + high]
+}
+
 /// All ones for 1, all zeros for 0.
 #[inline(always)]
 pub(crate) const fn mask(bit: u64) -> u64 {

@@ -49,6 +49,12 @@ impl Modulus {
         this
     }
 
+    /// A prime of coordinates that are multiplied as they are, in no form: R is 1 for them.
+    pub(crate) const fn of_plain_residues(m: Limbs) -> Self {
+        const ONE: Limbs = [1, 0, 0, 0];
+        Self { r: ONE, r2: ONE, r3: ONE, ..Self::new(m) }
+    }
+
     /// a + b.
     #[inline(always)]
     pub(crate) const fn add(&self, a: &Limbs, b: &Limbs) -> Limbs {
@@ -86,6 +92,12 @@ impl Modulus {
             i += 1;
         }
         limbs::reduce_once(&[t[0], t[1], t[2], t[3]], t[4], m)
+    }
+
+    /// A number below m in Montgomery's form.
+    pub(crate) const fn residue(&self, number: &Limbs) -> Limbs {
+        assert!(self.contains(number) != 0, "a residue is below its modulus");
+        self.mul(number, &self.r2)
     }
 
     /// 1/a, and 0 for 0; neither in Montgomery's form.

@@ -1,0 +1,181 @@
+//! Multiples of points against the crates `sm2`, `p256` and `k256`.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::super::limbs::{self, Limbs};
+use super::super::{Affine, Arithmetic as _, Curve, Fe, Jacobian, Portable, Table, on_each, product, table};
+use super::{for_each_curve, less};
+use crate::ecdsa::{P256, Secp256k1};
+use crate::sm2::Sm2;
+
+/// A curve of which there is another implementation.
+trait Known: Curve {
+    /// u·G + v·P, where P is w·G: X || Y, or zeros for the point at infinity.
+    fn sum(u: &Limbs, v: &Limbs, w: &Limbs) -> [u8; 64];
+
+    /// k·G.
+    fn multiple(k: &Limbs) -> [u8; 64] {
+        Self::sum(k, &[0; 4], &[0; 4])
+    }
+}
+
+macro_rules! known {
+    ($($curve:ident $theirs:ident)*) => {$(
+        impl Known for $curve {
+            fn sum(u: &Limbs, v: &Limbs, w: &Limbs) -> [u8; 64] {
+                use ::$theirs::elliptic_curve::PrimeField;
+                use ::$theirs::elliptic_curve::sec1::ToSec1Point;
+                use ::$theirs::{ProjectivePoint, Scalar};
+
+                let [u, v, w] = [u, v, w].map(|k| Scalar::from_repr(limbs::to_bytes(k).into()).expect("below the order"));
+                let sum = ProjectivePoint::GENERATOR * u + ProjectivePoint::GENERATOR * w * v;
+                let encoded = sum.to_affine().to_sec1_point(false);
+                encoded.as_bytes().get(1..).map_or([0; 64], |bytes| bytes.try_into().expect("an uncompressed point"))
+            }
+        }
+    )*};
+}
+
+known! {
+    Sm2 sm2
+    P256 p256
+    Secp256k1 k256
+}
+
+/// w·G.
+fn point<C: Known>(w: &Limbs) -> Affine<C> {
+    Affine::from_bytes(&C::multiple(w)).expect("a point")
+}
+
+fn reduced<C: Curve>(number: &Limbs) -> Limbs {
+    limbs::reduce_once(number, 0, &C::N.m)
+}
+
+/// Numbers of the least and the most, of one bit, of digits at the ends of their windows, and some others.
+fn scalars<C: Curve>() -> Vec<Limbs> {
+    let small = (1..40).map(|small| [small, 0, 0, 0]);
+    let large = (1..40).map(|by| less(&C::N.m, by));
+    let bits = (0..256).map(|bit| {
+        let mut k = [0; 4];
+        k[bit / 64] = 1 << (bit % 64);
+        k
+    });
+    let patterns = [0x8102_0408_1020_4081, 0x4210_8421_0842_1084, 0x5555_5555_5555_5555, u64::MAX, u64::MAX - 1]
+        .map(|word| reduced::<C>(&[word; 4]));
+    small.chain(large).chain(bits).chain(patterns).collect()
+}
+
+/// k·P in every way, where P is w·G.
+fn check<C: Known>(point: &Affine<C>, w: &Limbs, table: &Table<C>, k: &Limbs) {
+    let expected = C::sum(&[0; 4], k, w);
+    on_each!(a => {
+        assert_eq!(table.mul(a, k).to_affine(a).to_bytes(), expected, "by table, {a:?}: {k:x?}");
+        assert_eq!(product::mul(a, point, k).to_affine(a).to_bytes(), expected, "{a:?}: {k:x?}");
+        let sum = table.add_product(a, Jacobian::INFINITY, k);
+        assert_eq!(sum.to_affine(a).to_bytes(), expected, "public, by table, {a:?}: {k:x?}");
+        assert_eq!(product::mul_public(a, point, k).to_affine(a).to_bytes(), expected, "public, {a:?}: {k:x?}");
+    });
+}
+
+fn products_at_the_edges<C: Known>() {
+    let base = Table::of_base(Portable);
+    let other = point::<C>(&[7, 0, 0, 0]);
+    let table = Table::new(Portable, &other);
+    for k in scalars::<C>() {
+        check(&C::G, &[1, 0, 0, 0], base, &k);
+        check(&other, &[7, 0, 0, 0], &table, &k);
+    }
+}
+
+fn run<S: Strategy>(values: S, check: impl Fn(S::Value)) {
+    let run = |value| {
+        check(value);
+        Ok(())
+    };
+    TestRunner::new(ProptestConfig::with_cases(64)).run(&values, run).expect("every case holds");
+}
+
+fn products<C: Known>() {
+    run((prop::array::uniform4(any::<u64>()), prop::array::uniform4(any::<u64>())), |(k, w)| {
+        let (k, w) = (reduced::<C>(&k), reduced::<C>(&w));
+        let point = point::<C>(&w);
+        check(&point, &w, &Table::new(Portable, &point), &k);
+    });
+}
+
+// Goal: u·G + v·P for keys P whose multiples meet those of G: equal and opposite summands, and infinity.
+fn sums_that_meet<C: Known>() {
+    run((1u64..200, any::<bool>(), 0u64..200, 0u64..200), |(of, negative, u, v)| {
+        let w = if negative { less(&C::N.m, of) } else { [of, 0, 0, 0] };
+        let point = point::<C>(&w);
+        let (u, v) = ([u, 0, 0, 0], [v, 0, 0, 0]);
+        let expected = C::sum(&u, &v, &w);
+        on_each!(a => {
+            for of_key in [
+                Table::new(a, &point).add_product(a, Jacobian::INFINITY, &v),
+                product::mul_public(a, &point, &v),
+            ] {
+                let sum = Table::of_base(a).add_product(a, of_key, &u);
+                assert_eq!(sum.to_affine(a).to_bytes(), expected);
+            }
+        });
+    });
+}
+
+// Goal: the formulas' own exceptions: infinity on either side, a point and itself, a point and its opposite.
+fn exceptional_sums<C: Known>() {
+    let double = C::multiple(&[2, 0, 0, 0]);
+    let infinity = Jacobian::<C>::INFINITY;
+    on_each!(a => {
+        let g = Jacobian::from(C::G);
+        let affine = |point: Jacobian<C>| point.to_affine(a).to_bytes();
+        assert_eq!(affine(infinity.double(a)), [0; 64]);
+        for sum in [infinity.add(a, &C::G, 0), infinity.add_any(a, &C::G, 0), infinity.add_public(a, &C::G)] {
+            assert_eq!(affine(sum), C::G.to_bytes());
+        }
+        for sum in [infinity.add(a, &C::G, u64::MAX), infinity.add_any(a, &C::G, u64::MAX)] {
+            assert_eq!(affine(sum), [0; 64]);
+        }
+        for sum in [g.add(a, &C::G, u64::MAX), g.add_any(a, &C::G, u64::MAX)] {
+            assert_eq!(affine(sum), C::G.to_bytes());
+        }
+        for sum in [g.double(a), g.add_any(a, &C::G, 0), g.add_public(a, &C::G)] {
+            assert_eq!(affine(sum), double);
+        }
+        let opposite = C::G.negate_if(u64::MAX);
+        for sum in [g.add(a, &opposite, 0), g.add_any(a, &opposite, 0), g.add_public(a, &opposite)] {
+            assert_eq!(affine(sum), [0; 64]);
+            assert!(!sum.has_x(a, &[0; 4]), "infinity has no x");
+        }
+    });
+}
+
+// Goal: whichever entry is looked up, it is that one, from tables of every length that is used.
+fn look_ups<C: Known>() {
+    let entries: [Affine<C>; 64] = table::multiples(Portable, &C::G);
+    let none = Affine { x: Fe::ZERO, y: Fe::ZERO };
+    on_each!(a => {
+        for len in [16, 64] {
+            for index in 0..=len {
+                let expected = if index == 0 { none } else { entries[index - 1] };
+                assert_eq!(a.look_up(&entries[..len], index as u64), expected, "{a:?}");
+            }
+        }
+    });
+}
+
+// Goal: what is no point of the curve is refused, at and beyond every border.
+fn points_are_on_the_curve<C: Known>() {
+    let good = C::multiple(&[1, 0, 0, 0]);
+    assert_eq!(Affine::from_bytes(&good), Some(C::G));
+    assert_eq!(Affine::<C>::from_bytes(&[0; 64]), None);
+    assert_eq!(Affine::<C>::from_bytes(&[0xff; 64]), None);
+    for bit in 0..512 {
+        let mut bad = good;
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(Affine::<C>::from_bytes(&bad), None, "bit {bit}");
+    }
+}
+
+for_each_curve!(products_at_the_edges products sums_that_meet exceptional_sums look_ups points_are_on_the_curve);

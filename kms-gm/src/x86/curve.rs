@@ -1,0 +1,263 @@
+//! Coordinates of curves by MULX, ADCX and ADOX: a product of two words leaves the flags alone, and two sums carry at a time.
+
+use core::arch::x86_64::{
+    _mm256_add_epi64, _mm256_and_si256, _mm256_cmpeq_epi64, _mm256_load_si256, _mm256_or_si256, _mm256_set1_epi64x,
+    _mm256_setzero_si256, _mm256_store_si256,
+};
+
+use crate::curve::{Affine, Arithmetic, Curve, Fe};
+
+/// BMI2, ADX and AVX2 are there.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct Adx(());
+
+impl Adx {
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        let has_adx = is_x86_feature_detected!("adx");
+        // Valgrind runs these instructions, and says that it has none.
+        #[cfg(feature = "memcheck")]
+        let has_adx = has_adx || crate::memcheck::is_running();
+        (has_adx && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("avx2")).then_some(Self(()))
+    }
+}
+
+/// Words `t0` and following plus a word of b times a, the lowest sum in `t0`, the highest in `t5`. Two chains of carries.
+macro_rules! row {
+    ($at:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $t4:literal, $t5:literal) => {
+        concat!(
+            "mov rdx, [{b} + ",
+            $at,
+            "]\n",
+            "xor {",
+            $t5,
+            ":e}, {",
+            $t5,
+            ":e}\n",
+            "mulx {hi}, {lo}, [{a}]\n",
+            "adcx {",
+            $t0,
+            "}, {lo}\n",
+            "adox {",
+            $t1,
+            "}, {hi}\n",
+            "mulx {hi}, {lo}, [{a} + 8]\n",
+            "adcx {",
+            $t1,
+            "}, {lo}\n",
+            "adox {",
+            $t2,
+            "}, {hi}\n",
+            "mulx {hi}, {lo}, [{a} + 16]\n",
+            "adcx {",
+            $t2,
+            "}, {lo}\n",
+            "adox {",
+            $t3,
+            "}, {hi}\n",
+            "mulx {hi}, {lo}, [{a} + 24]\n",
+            "adcx {",
+            $t3,
+            "}, {lo}\n",
+            "adox {",
+            $t4,
+            "}, {hi}\n",
+            "adcx {",
+            $t4,
+            "}, {",
+            $t5,
+            "}\n",
+            "adox {",
+            $t5,
+            "}, {",
+            $t5,
+            "}\n",
+            "adc {",
+            $t5,
+            "}, 0\n",
+        )
+    };
+}
+
+/// The eight words of a·a.
+macro_rules! square {
+    () => {
+        concat!(
+            // The products of different words.
+            "mov rdx, [{a}]\n",
+            "mulx {t2}, {t1}, [{a} + 8]\n",
+            "mulx {t3}, {lo}, [{a} + 16]\n",
+            "add {t2}, {lo}\n",
+            "mulx {t4}, {lo}, [{a} + 24]\n",
+            "adc {t3}, {lo}\n",
+            "adc {t4}, 0\n",
+            "mov rdx, [{a} + 8]\n",
+            "xor {t5:e}, {t5:e}\n",
+            "mulx {hi}, {lo}, [{a} + 16]\n",
+            "adcx {t3}, {lo}\n",
+            "adox {t4}, {hi}\n",
+            "mulx {hi}, {lo}, [{a} + 24]\n",
+            "adcx {t4}, {lo}\n",
+            "adox {t5}, {hi}\n",
+            "adc {t5}, 0\n",
+            "mov rdx, [{a} + 16]\n",
+            "mulx {t6}, {lo}, [{a} + 24]\n",
+            "add {t5}, {lo}\n",
+            "adc {t6}, 0\n",
+            // Twice that, and the squares of the words.
+            "mov rdx, [{a}]\n",
+            "xor {t7:e}, {t7:e}\n",
+            "mulx {hi}, {t0}, rdx\n",
+            "adcx {t1}, {t1}\n",
+            "adox {t1}, {hi}\n",
+            "mov rdx, [{a} + 8]\n",
+            "mulx {hi}, {lo}, rdx\n",
+            "adcx {t2}, {t2}\n",
+            "adox {t2}, {lo}\n",
+            "adcx {t3}, {t3}\n",
+            "adox {t3}, {hi}\n",
+            "mov rdx, [{a} + 16]\n",
+            "mulx {hi}, {lo}, rdx\n",
+            "adcx {t4}, {t4}\n",
+            "adox {t4}, {lo}\n",
+            "adcx {t5}, {t5}\n",
+            "adox {t5}, {hi}\n",
+            "mov rdx, [{a} + 24]\n",
+            "mulx {hi}, {lo}, rdx\n",
+            "adcx {t6}, {t6}\n",
+            "adox {t6}, {lo}\n",
+            "adcx {t7}, {t7}\n",
+            "adox {t7}, {hi}\n",
+        )
+    };
+}
+
+/// The products of coordinates in Montgomery's form, for a p that is -1 modulo 2^64, given the steps of their reduction.
+macro_rules! montgomery {
+    ($reduce:ident, $reduce_low:ident, $subtract_once:ident) => {
+        #[inline(always)]
+        pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
+            let (r0, r1, r2, r3);
+            // SAFETY: an `Adx` is the proof that the processor has the instructions. Memory is only read, at the four words of
+            // both operands; the stack is not used.
+            unsafe {
+                asm!(
+                    "mov rdx, [{b}]",
+                    "mulx {t1}, {t0}, [{a}]",
+                    "mulx {t2}, {lo}, [{a} + 8]",
+                    "add {t1}, {lo}",
+                    "mulx {t3}, {lo}, [{a} + 16]",
+                    "adc {t2}, {lo}",
+                    "mulx {t4}, {lo}, [{a} + 24]",
+                    "adc {t3}, {lo}",
+                    "adc {t4}, 0",
+                    "xor {t5:e}, {t5:e}",
+                    $reduce!("t0", "t1", "t2", "t3", "t4", "t5"),
+                    row!(8, "t1", "t2", "t3", "t4", "t5", "t0"),
+                    $reduce!("t1", "t2", "t3", "t4", "t5", "t0"),
+                    row!(16, "t2", "t3", "t4", "t5", "t0", "t1"),
+                    $reduce!("t2", "t3", "t4", "t5", "t0", "t1"),
+                    row!(24, "t3", "t4", "t5", "t0", "t1", "t2"),
+                    $reduce!("t3", "t4", "t5", "t0", "t1", "t2"),
+                    $subtract_once!("t4", "t5", "t0", "t1", "t2", "t3", "lo", "hi", "b"),
+                    a = inout(reg) a.as_ptr() => _,
+                    b = inout(reg) b.as_ptr() => _,
+                    t0 = out(reg) r2,
+                    t1 = out(reg) r3,
+                    t2 = out(reg) _,
+                    t3 = out(reg) _,
+                    t4 = out(reg) r0,
+                    t5 = out(reg) r1,
+                    lo = out(reg) _,
+                    hi = out(reg) _,
+                    out("rdx") _,
+                    options(pure, readonly, nostack),
+                );
+            }
+            [r0, r1, r2, r3]
+        }
+
+        #[inline(always)]
+        pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
+            let (r0, r1, r2, r3);
+            // SAFETY: as in `mul`.
+            unsafe {
+                asm!(
+                    square!(),
+                    // The lower half, made zero word by word, and what that carries into the upper one.
+                    $reduce_low!("t0", "t1", "t2", "t3"),
+                    $reduce_low!("t1", "t2", "t3", "t0"),
+                    $reduce_low!("t2", "t3", "t0", "t1"),
+                    $reduce_low!("t3", "t0", "t1", "t2"),
+                    "add {t0}, {t4}",
+                    "adc {t1}, {t5}",
+                    "adc {t2}, {t6}",
+                    "adc {t3}, {t7}",
+                    "mov {t4:e}, 0",
+                    "adc {t4}, 0",
+                    $subtract_once!("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "lo"),
+                    a = inout(reg) a.as_ptr() => _,
+                    t0 = out(reg) r0,
+                    t1 = out(reg) r1,
+                    t2 = out(reg) r2,
+                    t3 = out(reg) r3,
+                    t4 = out(reg) _,
+                    t5 = out(reg) _,
+                    t6 = out(reg) _,
+                    t7 = out(reg) _,
+                    lo = out(reg) _,
+                    hi = out(reg) _,
+                    out("rdx") _,
+                    options(pure, readonly, nostack),
+                );
+            }
+            [r0, r1, r2, r3]
+        }
+    };
+}
+
+pub(crate) mod p256;
+pub(crate) mod secp256k1;
+pub(crate) mod sm2;
+
+impl Arithmetic for Adx {
+    #[inline(always)]
+    fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C> {
+        Fe::new(C::mul_adx(self, &a.0, &b.0))
+    }
+
+    #[inline(always)]
+    fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C> {
+        Fe::new(C::square_adx(self, &a.0))
+    }
+
+    #[inline]
+    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C> {
+        #[target_feature(enable = "avx2")]
+        fn look_up<C: Curve>(entries: &[Affine<C>], index: u64) -> Affine<C> {
+            let (index, one) = (_mm256_set1_epi64x(index.cast_signed()), _mm256_set1_epi64x(1));
+            let mut at = one;
+            let (mut x, mut y) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+            for entry in entries {
+                let wanted = _mm256_cmpeq_epi64(at, index);
+                // SAFETY: an entry is two coordinates of 32 bytes, one after the other, and aligned to 64.
+                let (of_x, of_y) = unsafe {
+                    (_mm256_load_si256(entry.x.0.as_ptr().cast()), _mm256_load_si256(entry.y.0.as_ptr().cast()))
+                };
+                x = _mm256_or_si256(x, _mm256_and_si256(of_x, wanted));
+                y = _mm256_or_si256(y, _mm256_and_si256(of_y, wanted));
+                at = _mm256_add_epi64(at, one);
+            }
+            let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
+            // SAFETY: as above.
+            unsafe {
+                _mm256_store_si256(found.x.0.as_mut_ptr().cast(), x);
+                _mm256_store_si256(found.y.0.as_mut_ptr().cast(), y);
+            }
+            found
+        }
+        // SAFETY: `self` is the proof that the processor has AVX2.
+        unsafe { look_up(entries, index) }
+    }
+}
