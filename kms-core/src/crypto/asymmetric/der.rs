@@ -26,6 +26,14 @@ impl Signature {
         Some(Self { r: number(r)?, s: number(s)? })
     }
 
+    /// r || s.
+    pub(super) fn to_bytes(self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&self.r);
+        bytes[32..].copy_from_slice(&self.s);
+        bytes
+    }
+
     /// Writes the DER form to the front of `out` and returns its length.
     pub(super) fn write(&self, out: &mut [u8]) -> Result<usize, Refused> {
         let mut written = || {

@@ -4,18 +4,19 @@
 //!   material (bytes) ── PrivateKey::parse ──► PrivateKey ── public ──► PublicKey ◄── PublicKey::parse ── SPKI (DER)
 //!                                              sign, decrypt, unwrap    verify, encrypt
 //!                                                  └──────────┬─────────────┘
-//!           native: RSA, P-256 by aws-lc-rs      or      portable: RSA by rsa, P-256 by p256
-//!           both: secp256k1 by k256, SM2 by kms-gm
+//!           native: RSA, signing over P-256 by aws-lc-rs      or      portable: RSA by rsa, signing over P-256 by p256
+//!           both: signing over secp256k1 by k256; verifying over every curve, and SM2, by kms-gm
 //! ```
 //!
 //! Everything here works on digests and bytes, and every result is standard: signatures of RSA as RFC 8017 has them, of
 //! ECDSA and SM2 as DER `SEQUENCE { r, s }`, ciphertexts of SM2 as `04 || X || Y || C3 || C2` (GB/T 32918.4-2016).
 //!
-//! Two providers do the arithmetic of RSA and P-256 behind the same functions. Both accept and refuse the same inputs: what
-//! they could differ in, the DER of a signature, is read once and above them.
+//! Two providers do the arithmetic of RSA, and of signing over P-256, behind the same functions. Both accept and refuse
+//! the same inputs: what they could differ in, the DER of a signature, is read once and above them.
 
 mod der;
 mod draw;
+mod ecdsa;
 #[cfg(feature = "native")]
 mod native;
 #[cfg(feature = "portable")]
@@ -33,13 +34,14 @@ mod spki;
 use core::fmt;
 
 use der::Signature;
+use ecdsa::{P256, Secp256k1};
 use kms_secmem::wiped::{with_wiped_stack_of, with_wiped_zeros};
 #[cfg(feature = "native")]
 pub use native::Native;
 #[cfg(feature = "portable")]
 pub use portable::Portable;
 pub use provider::Provider;
-use provider::{P256PrivateKey, P256PublicKey, RsaPrivateKey, RsaPublicKey};
+use provider::{P256PrivateKey, RsaPrivateKey, RsaPublicKey};
 pub use sm2::{DEFAULT_USER_ID as SM2_DEFAULT_USER_ID, OVERHEAD as SM2_OVERHEAD};
 pub use spki::pem;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -219,12 +221,12 @@ impl<P: Provider> PrivateKeyOf<P> {
             }
             Kind::P256 => {
                 let private = P::P256PrivateKey::parse(material.try_into().ok()?)?;
-                let public = P::P256PublicKey::parse(&private.public())?;
+                let public = ecdsa::PublicKey::parse(&private.public())?;
                 Self { private: Private::P256(private), public: PublicKeyOf(Public::P256(public)) }
             }
             Kind::Secp256k1 => {
                 let private = secp256k1::PrivateKey::parse(material.try_into().ok()?)?;
-                let public = private.public();
+                let public = ecdsa::PublicKey::parse(&private.public())?;
                 Self { private: Private::Secp256k1(private), public: PublicKeyOf(Public::Secp256k1(public)) }
             }
             Kind::Sm2 => {
@@ -367,8 +369,8 @@ pub struct PublicKeyOf<P: Provider>(Public<P>);
 
 enum Public<P: Provider> {
     Rsa(P::RsaPublicKey),
-    P256(P::P256PublicKey),
-    Secp256k1(secp256k1::PublicKey),
+    P256(ecdsa::PublicKey<P256>),
+    Secp256k1(ecdsa::PublicKey<Secp256k1>),
     Sm2(sm2::PublicKey),
 }
 
@@ -382,8 +384,8 @@ impl<P: Provider> PublicKeyOf<P> {
                 spki::check_rsa(kind, spki)?;
                 Public::Rsa(P::RsaPublicKey::parse(spki)?)
             }
-            Kind::P256 => Public::P256(P::P256PublicKey::parse(spki::point(kind, spki)?)?),
-            Kind::Secp256k1 => Public::Secp256k1(secp256k1::PublicKey::parse(spki::point(kind, spki)?)?),
+            Kind::P256 => Public::P256(ecdsa::PublicKey::parse(spki::point(kind, spki)?)?),
+            Kind::Secp256k1 => Public::Secp256k1(ecdsa::PublicKey::parse(spki::point(kind, spki)?)?),
             Kind::Sm2 => Public::Sm2(sm2::PublicKey::parse(spki::point(kind, spki)?)?),
         }))
     }
@@ -405,7 +407,7 @@ impl<P: Provider> PublicKeyOf<P> {
     pub fn spki(&self) -> Vec<u8> {
         match &self.0 {
             Public::Rsa(key) => key.spki().to_vec(),
-            Public::P256(key) => spki::with_point(Kind::P256, key.point()),
+            Public::P256(key) => spki::with_point(Kind::P256, &key.point()),
             Public::Secp256k1(key) => spki::with_point(Kind::Secp256k1, &key.point()),
             Public::Sm2(key) => spki::with_point(Kind::Sm2, &key.point()),
         }

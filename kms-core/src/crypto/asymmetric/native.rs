@@ -1,4 +1,5 @@
-//! RSA and P-256 by aws-lc-rs. It draws its own entropy for RSA keys, salts, seeds and padding of RSA's blocks, and nonces.
+//! RSA, and signing over P-256, by aws-lc-rs. It draws its own entropy for RSA keys, salts, seeds and padding of RSA's blocks,
+//! and nonces.
 
 use std::sync::OnceLock;
 
@@ -9,15 +10,15 @@ use aws_lc_rs::rsa::{
     OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
 };
 use kms_secmem::wiped::with_wiped_zeros;
 use rsa::pkcs8::DecodePrivateKey;
 use subtle::Choice;
 
 use super::der::Signature;
-use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
+use super::provider::{P256PrivateKey, Provider, RsaPrivateKey, RsaPublicKey};
 use super::rsa_public::AnySalt;
 use super::{
     DIGEST_LEN, EncryptionScheme, Kind, MAX_MODULUS, Purpose, Refused, SignatureScheme, exactly, pkcs1, rsa_block,
@@ -33,7 +34,6 @@ impl Provider for Native {
     type RsaPrivateKey = NativeRsaPrivateKey;
     type RsaPublicKey = NativeRsaPublicKey;
     type P256PrivateKey = NativeP256PrivateKey;
-    type P256PublicKey = NativeP256PublicKey;
 }
 
 fn digest(bytes: &[u8; DIGEST_LEN]) -> Digest {
@@ -257,26 +257,3 @@ impl P256PrivateKey for NativeP256PrivateKey {
 /// An ECPrivateKey (RFC 5915, chapter 3) with nothing but its version and, behind this, the secret number; aws-lc then works
 /// the public half out.
 const SEC1_FRONT: &[u8] = b"\x30\x25\x02\x01\x01\x04\x20";
-
-/// A P-256 public key.
-pub struct NativeP256PublicKey {
-    point: [u8; 65],
-    key: ParsedPublicKey,
-}
-
-impl P256PublicKey for NativeP256PublicKey {
-    fn parse(point: &[u8; 65]) -> Option<Self> {
-        Some(Self { point: *point, key: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()? })
-    }
-
-    fn point(&self) -> &[u8; 65] {
-        &self.point
-    }
-
-    fn verify(&self, bytes: &[u8; DIGEST_LEN], signature: &Signature) -> bool {
-        let mut fixed = [0; 64];
-        fixed[..32].copy_from_slice(&signature.r);
-        fixed[32..].copy_from_slice(&signature.s);
-        self.key.verify_digest_sig(&digest(bytes), &fixed).is_ok()
-    }
-}

@@ -1,8 +1,8 @@
-//! RSA by `rsa` and P-256 by `p256`: pure Rust, for builds without a C compiler, and what the native provider is tested
-//! against.
+//! RSA by `rsa` and signing over P-256 by `p256`: pure Rust, for builds without a C compiler, and what the native provider is
+//! tested against.
 
-use p256::ecdsa::signature::hazmat::{PrehashVerifier, RandomizedPrehashSigner};
-use p256::ecdsa::{self, SigningKey, VerifyingKey};
+use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner;
+use p256::ecdsa::{self, SigningKey};
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
 use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::der::Signature;
 use super::draw::{Public, Secret};
-use super::provider::{P256PrivateKey, P256PublicKey, Provider, RsaPrivateKey, RsaPublicKey};
+use super::provider::{P256PrivateKey, Provider, RsaPrivateKey, RsaPublicKey};
 use super::rsa_public::AnySalt;
 use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureScheme, exactly, oaep, pkcs1, rsa_block};
 use crate::rng::{EntropyError, Rng};
@@ -27,7 +27,6 @@ impl Provider for Portable {
     type RsaPrivateKey = PortableRsaPrivateKey;
     type RsaPublicKey = PortableRsaPublicKey;
     type P256PrivateKey = PortableP256PrivateKey;
-    type P256PublicKey = PortableP256PublicKey;
 }
 
 /// An RSA private key. Its crate wipes it when it goes.
@@ -192,7 +191,7 @@ impl P256PrivateKey for PortableP256PrivateKey {
     }
 
     fn public(&self) -> [u8; 65] {
-        uncompressed(self.0.verifying_key())
+        self.0.verifying_key().to_sec1_point(false).as_bytes().try_into().expect("an uncompressed point has 65 bytes")
     }
 
     fn sign(&self, digest: &[u8; DIGEST_LEN], rng: &mut dyn Rng) -> Result<Signature, Refused> {
@@ -201,29 +200,4 @@ impl P256PrivateKey for PortableP256PrivateKey {
         let (r, s) = signature.split_bytes();
         Ok(Signature { r: r.into(), s: s.into() })
     }
-}
-
-/// A P-256 public key.
-pub struct PortableP256PublicKey {
-    point: [u8; 65],
-    key: VerifyingKey,
-}
-
-impl P256PublicKey for PortableP256PublicKey {
-    fn parse(point: &[u8; 65]) -> Option<Self> {
-        Some(Self { point: *point, key: VerifyingKey::from_sec1_bytes(point).ok()? })
-    }
-
-    fn point(&self) -> &[u8; 65] {
-        &self.point
-    }
-
-    fn verify(&self, digest: &[u8; DIGEST_LEN], signature: &Signature) -> bool {
-        ecdsa::Signature::from_scalars(signature.r, signature.s)
-            .is_ok_and(|signature| self.key.verify_prehash(digest, &signature).is_ok())
-    }
-}
-
-fn uncompressed(key: &VerifyingKey) -> [u8; 65] {
-    key.to_sec1_point(false).as_bytes().try_into().expect("an uncompressed point has 65 bytes")
 }

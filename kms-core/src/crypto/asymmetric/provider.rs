@@ -1,5 +1,5 @@
-//! What a provider of RSA and P-256 has to do. The keys above it are generic over this, so that every provider is tested
-//! as the whole that it is used in.
+//! What a provider of RSA and of signing over P-256 has to do. The keys above it are generic over this, so that every provider
+//! is tested as the whole that it is used in.
 
 use subtle::Choice;
 
@@ -8,7 +8,7 @@ use super::{DIGEST_LEN, EncryptionScheme, Kind, Purpose, Refused, SignatureSchem
 use crate::rng::{EntropyError, Rng};
 use crate::secret::SecretBytes;
 
-/// Arithmetic for RSA and P-256.
+/// Arithmetic for RSA, and for signing over P-256.
 pub trait Provider {
     /// RSA private keys.
     type RsaPrivateKey: RsaPrivateKey<Public = Self::RsaPublicKey>;
@@ -16,8 +16,6 @@ pub trait Provider {
     type RsaPublicKey: RsaPublicKey;
     /// P-256 private keys.
     type P256PrivateKey: P256PrivateKey;
-    /// P-256 public keys.
-    type P256PublicKey: P256PublicKey;
 }
 
 /// An RSA private key, prepared for one purpose.
@@ -90,16 +88,4 @@ pub trait P256PrivateKey: Sized {
 
     /// Signs a digest.
     fn sign(&self, digest: &[u8; DIGEST_LEN], rng: &mut dyn Rng) -> Result<Signature, Refused>;
-}
-
-/// A P-256 public key.
-pub trait P256PublicKey: Sized {
-    /// Parses an uncompressed point.
-    fn parse(point: &[u8; 65]) -> Option<Self>;
-
-    /// The uncompressed point.
-    fn point(&self) -> &[u8; 65];
-
-    /// Whether the signature is good.
-    fn verify(&self, digest: &[u8; DIGEST_LEN], signature: &Signature) -> bool;
 }

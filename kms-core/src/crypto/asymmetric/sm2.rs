@@ -1,9 +1,10 @@
 //! SM2 over its recommended curve (GB/T 32918.5-2017): signatures and public-key encryption, by `kms-gm`.
 
-use kms_gm::sm2::{self, NUMBER_LEN, POINT_LEN, SIGNATURE_LEN};
+use kms_gm::sm2::{self, NUMBER_LEN, POINT_LEN};
 use kms_secmem::wiped::{Wiped, with_wiped_zeros};
 
 use super::der::{Signature, Sm2Ciphertext};
+use super::spki::coordinates;
 use super::{DIGEST_LEN, Refused};
 use crate::rng::Rng;
 
@@ -24,14 +25,6 @@ const POINT: usize = 1 + POINT_LEN;
 #[must_use]
 pub(super) fn identity_hash(user_id: &[u8], point: &[u8; POINT]) -> Option<[u8; DIGEST_LEN]> {
     sm2::identity_hash(user_id, coordinates(point)?)
-}
-
-/// X || Y of an uncompressed point.
-fn coordinates(point: &[u8; POINT]) -> Option<&[u8; POINT_LEN]> {
-    match point.split_first_chunk()? {
-        ([4], coordinates) => coordinates.first_chunk(),
-        _ => None,
-    }
 }
 
 /// A private key: a number from 1 to n - 2.
@@ -101,10 +94,7 @@ impl PublicKey {
     }
 
     pub(super) fn verify(&self, digest: &[u8; DIGEST_LEN], signature: &Signature) -> bool {
-        let mut bytes = [0; SIGNATURE_LEN];
-        bytes[..NUMBER_LEN].copy_from_slice(&signature.r);
-        bytes[NUMBER_LEN..].copy_from_slice(&signature.s);
-        self.0.verify(digest, &bytes)
+        self.0.verify(digest, &signature.to_bytes())
     }
 
     /// Writes `04 || X || Y || C3 || C2` (GB/T 32918.4-2016, section 6.1).

@@ -43,6 +43,14 @@ pub(super) fn point(kind: Kind, spki: &[u8]) -> Option<&[u8; 65]> {
     (algorithm == EC && Some(named) == curve(kind) && bits[0] == 4).then_some(bits)
 }
 
+/// X || Y of an uncompressed point.
+pub(super) fn coordinates(point: &[u8; 65]) -> Option<&[u8; 64]> {
+    match point.split_first_chunk()? {
+        ([4], coordinates) => coordinates.first_chunk(),
+        _ => None,
+    }
+}
+
 /// Checks that this is an RSA key of the size of `kind`, with an odd exponent from 3 to 2^32.
 pub(super) fn check_rsa(kind: Kind, spki: &[u8]) -> Option<()> {
     let (algorithm, parameters, bits) = read(spki)?;
