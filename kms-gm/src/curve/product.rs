@@ -18,7 +18,7 @@ pub(crate) fn mul<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Lim
         let multiple = a.look_up(&table, amount).negate_if(negative);
         let left_out = is_zero(&[amount, 0, 0, 0]);
         // Before the last window both summands are less than a thirtieth of the order, and 32 times the sum is either
-        // nothing or more than the digit. In the last one they are equal for the order less 6.
+        // nothing or more than the digit. In the last one they are equal for the order of SM2 less 6.
         sum = if window > 0 { sum.add(a, &multiple, left_out) } else { sum.add_any(a, &multiple, left_out) };
         if window > 0 {
             for _ in 0..WIDTH {

@@ -8,8 +8,8 @@
 //!              crate::curve: points, coordinates, scalars
 //! ```
 //!
-//! Inverses are taken by divsteps, and that of 1 + d once for each key. Everything that a private key, a nonce or a shared point goes through is constant-time; what is public, the verification
-//! of signatures first of all, is not.
+//! Inverses are taken by divsteps, and that of 1 + d once for each key. Everything that a private key, a nonce or a shared point
+//! goes through is constant-time; what is public, the verification of signatures first of all, is not.
 //!
 //! The digest that is signed is e = SM3(Z_A || M) (GB/T 32918.2-2016, section 6.1); [`identity_hash`] is Z_A.
 
