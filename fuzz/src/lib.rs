@@ -5,6 +5,7 @@
 //!   bytes ──► blob       ──► Engine::decrypt, reencrypt, call("Decrypt")   refused, unless this engine made the blob
 //!         ──► asymmetric ──► PrivateKey, PublicKey of both providers            both say the same
 //!         ──► sm2        ──► kms_gm::sm2 and the sm2 crate                    both say the same
+//!         ──► ecdsa      ──► kms_gm::ecdsa, p256 and k256                 both say the same
 //!         ──► json_call  ──► Engine::call                                  an answer of the contract, and no trace of an error
 //!         ──► http_request ──► kms_server::serve_connection               an answer of the contract; only what is signed is done
 //!              └ decoders ──► encoding, rpc, xml of kms-server              what another decoder, another parser says
@@ -19,6 +20,7 @@ pub mod blob;
 mod call;
 mod damage;
 mod decoders;
+pub mod ecdsa;
 mod http_answers;
 pub mod http_request;
 pub mod json_call;

@@ -30,6 +30,11 @@ fn blob() {
 }
 
 #[test]
+fn ecdsa() {
+    replay("ecdsa", kms_fuzz::ecdsa::run);
+}
+
+#[test]
 fn http_request() {
     replay("http_request", kms_fuzz::http_request::run);
 }
