@@ -73,7 +73,7 @@ def test_by_name(client: Client, action: str, version: str, code: str, parameter
     with pytest.raises(Refused) as caught:
         client.call_by_name(action, version)
     assert (caught.value.code, caught.value.status) == (code, 400)
-    # With ACS3 the version is in a header, and the message names that.
+    # With ACS3 the version is in a header, and the message names `Version` all the same.
     assert re.search(parameter, caught.value.message)
 
 
