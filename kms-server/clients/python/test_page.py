@@ -43,6 +43,7 @@ def run(server: Server, *command: str) -> str:
         (0, r"a secret\n404 Forbidden\.AliasNotFound\n"),
         (1, r"Enabled\n"),
         (2, r"[A-Za-z0-9+/]+=*\n"),
+        (3, r"32 bytes\n"),
     ],
 )
 def test_python(server: Server, number: int, prints: str) -> None:
@@ -54,7 +55,16 @@ def test_shell(server: Server) -> None:
     assert "<KMS><Regions><Region><RegionId>" in run(server, "sh", "-c", block)
 
 
+def test_what_is_installed_is_what_is_tested() -> None:
+    """The page and the tests name the same versions."""
+    lines = re.findall(r"^    python -m pip install (.+)$", PAGE, re.M)
+    assert len(lines) == 3
+    pinned = (Path(__file__).parent / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    for package in " ".join(lines).split():
+        assert package in pinned
+
+
 def test_no_block_is_left_out() -> None:
     """Those in js are run by the tests in Node.js."""
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     assert set(re.findall(r"^```(\w+)$", PAGE, re.M)) == {"js", "python", "sh", "text"}
