@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kms_engine::Config;
+use serde_json::json;
 
 /// A key-management engine of your own, with the model of Alibaba Cloud KMS.
 #[derive(Parser)]
@@ -44,7 +46,7 @@ pub(crate) enum Command {
     Call {
         /// The action, for example CreateKey; "kms actions" lists them
         action: String,
-        /// NAME=VALUE, or NAME@FILE for a value that is in a file (NAME@- for standard input)
+        /// NAME=VALUE, or NAME@FILE for a value that is in a file (NAME@-: from standard input; a terminal is asked)
         #[arg(value_name = "PARAMETER")]
         parameters: Vec<String>,
         /// How the answer is printed
@@ -69,8 +71,10 @@ Examples:
   kms call Encrypt KeyId=alias/app Plaintext@secret.txt EncryptionContext='{\"tenant\":\"42\"}'
   kms call ListKeys PageSize=100 --output table
 
-Parameters are those of the API. A value that is secret belongs into a file: other users of the machine see command lines.
-Of a file's end one line break is left out.";
+Parameters are those of the API. Secrets (Plaintext, SecretData) are taken as NAME@FILE and
+NAME@- only: other users of the machine see command lines. Of a file's end one line break is
+left out. A terminal is asked for one line, which it does not show; what has more lines, or a
+tab, goes into a file.";
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Output {
@@ -87,11 +91,25 @@ pub(crate) struct InitOptions {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) root_key: RootKeyKind,
     /// The account that everything belongs to, 16 digits
-    #[arg(long, value_name = "ID", default_value = "1000000000000000")]
+    #[arg(long, value_name = "ID", default_value = "1000000000000000", value_parser = account_id)]
     pub(crate) account_id: String,
     /// The region that everything is in
-    #[arg(long, default_value = "cn-hangzhou")]
+    #[arg(long, default_value = "cn-hangzhou", value_parser = region)]
     pub(crate) region: String,
+}
+
+fn account_id(text: &str) -> Result<String, String> {
+    fits("account_id", text)
+}
+
+fn region(text: &str) -> Result<String, String> {
+    fits("region", text)
+}
+
+/// Whether an engine takes this for a member of its configuration.
+fn fits(member: &str, text: &str) -> Result<String, String> {
+    let config = Config::parse(&json!({ "store": "memory:", member: text }).to_string());
+    config.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

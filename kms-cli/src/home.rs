@@ -46,9 +46,9 @@ impl Home {
         if place.exists() {
             return Err(Failure::Cannot(format!("{} is there already: nothing was changed", place.display())));
         }
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(Failure::at(self.folder.display()))?;
-        self.is_mine()?;
+        if self.folder.exists() {
+            self.is_mine()?;
+        }
         let root_key = match options.root_key {
             RootKeyKind::File => json!({ "file": "root.key" }),
             RootKeyKind::Passphrase => json!(ASK),
@@ -64,8 +64,13 @@ impl Home {
         .into_iter()
         .collect();
         let text = format!("{:#}\n", Value::Object(members.clone()));
+        // Nothing is made before all is known.
+        let config = Config::parse(&self.complete(members, true)?)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(Failure::at(self.folder.display()))?;
+        self.is_mine()?;
         // The store first: a configuration that is there belongs to one that is.
-        drop(Engine::open(Config::parse(&self.complete(members, true)?)?)?);
+        drop(Engine::open(config)?);
         self.write_new(&place, text.as_bytes()).map_err(Failure::at(place.display()))?;
         let (folder, root_key) = (self.folder.display(), self.file("root.key"));
         let precious = match options.root_key {
@@ -142,7 +147,7 @@ impl Home {
         let mut config = Zeroizing::new(Value::Object(members).to_string());
         if asked {
             let passphrase = match &self.passphrase_file {
-                Some(file) => secret::read(file)?,
+                Some(file) => secret::read(file, secret::PASSPHRASE)?,
                 None => secret::passphrase(create)?,
             };
             let passphrase = secret::json(passphrase.as_str()).map_err(|error| Failure::Cannot(error.to_string()))?;

@@ -8,8 +8,8 @@
 //!                                        └ or asks the server that has it open, through home/owner.sock
 //! ```
 //!
-//! No secret stands on a command line, where every user of the machine can read it: passphrases and parameters come from a
-//! file, from standard input, or are asked for.
+//! No secret stands on a command line, where every user of the machine can read it: passphrases, and the parameters that are
+//! secrets, come from a file, from standard input, or are asked for, and are not taken otherwise.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,9 @@ use crate::owner::{Owner, Refusal, Request};
 enum Failure {
     /// The KMS has refused what was asked: 1.
     Refused(Refusal),
-    /// It could not be asked: 3. (2 is for a command line that makes no sense.)
+    /// The command line makes no sense: 2. What clap finds has this status, too.
+    Usage(String),
+    /// It could not be asked: 3.
     Cannot(String),
 }
 
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let (told, status) = match run(&home, command) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(refusal)) => (refusal.to_string(), 1),
+        Err(Failure::Usage(why)) => (why, 2),
         Err(Failure::Cannot(why)) => (why, 3),
     };
     // With nobody left to read it, the status says enough.

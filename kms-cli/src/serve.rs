@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
@@ -21,14 +21,16 @@ use crate::arguments::ServeOptions;
 use crate::home::Home;
 use crate::{Failure, owner, say, socket};
 
-const HTTP: &str = "127.0.0.1:8080";
-const HTTPS: &str = "127.0.0.1:8443";
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
 /// What a try-out is opened with: time does by itself what it does to keys.
 const DEV_CONFIG: &str = r#"{"store":"memory:","sweep":1}"#;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn serve(home: &Home, options: ServeOptions) -> Result<(), Failure> {
+    // A command line that makes no sense opens no store.
+    let options = checked(options)?;
     let runtime = Runtime::new().map_err(Failure::at("the runtime"))?;
     // From here on a signal stops the server in order, whenever it comes.
     let stop = runtime.block_on(async { stop_signal() })?;
@@ -67,7 +69,7 @@ fn run(
     tls_dir: PathBuf,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let (http, https) = addresses(options)?;
+    let (http, https) = (options.http.clone(), options.https.clone());
     make_room(options.connections)?;
     let tls = if https.is_empty() { None } else { Some(certificate(options, tls_dir)?) };
     let front = FrontOptions {
@@ -91,23 +93,22 @@ fn run(
     runtime.block_on(server.run(stop)).map_err(Failure::at("the server"))
 }
 
-/// Where to serve HTTP and HTTPS.
-fn addresses(options: &ServeOptions) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>), Failure> {
+/// The options with the addresses to serve at, if they go together.
+pub(crate) fn checked(mut options: ServeOptions) -> Result<ServeOptions, Failure> {
     if options.http.is_empty() && options.https.is_empty() {
-        let usual = |address: &str| address.parse().map(|address| vec![address]).unwrap_or_default();
-        return Ok((usual(HTTP), usual(HTTPS)));
+        (options.http, options.https) = (vec![HTTP], vec![HTTPS]);
     }
     if let Some(open) = options.http.iter().find(|address| !address.ip().is_loopback())
         && !options.allow_plain_http
     {
         let why = "over plain HTTP everybody on the way reads plaintexts and data keys";
-        return Err(Failure::Cannot(format!("{open}: {why}; use --https, or say --allow-plain-http")));
+        return Err(Failure::Usage(format!("{open}: {why}; use --https, or say --allow-plain-http")));
     }
     let has_tls = options.tls_cert.is_some() || options.tls_dir.is_some() || !options.tls_name.is_empty();
     if has_tls && options.https.is_empty() {
-        return Err(Failure::Cannot("a certificate is for HTTPS: say where to serve it by --https".to_owned()));
+        return Err(Failure::Usage("a certificate is for HTTPS: say where to serve it by --https".to_owned()));
     }
-    Ok((options.http.clone(), options.https.clone()))
+    Ok(options)
 }
 
 /// Sees to it that connections do not use up the files that the process may have open, which the store needs, too.
@@ -130,7 +131,10 @@ fn make_room(connections: u32) -> Result<(), Failure> {
 
 /// The certificate that is named, or one that is made.
 fn certificate(options: &ServeOptions, directory: PathBuf) -> Result<Arc<tls::ServerConfig>, Failure> {
-    let wrong = |error: tls::TlsError| Failure::Cannot(error.to_string());
+    let wrong = |error: tls::TlsError| match error {
+        tls::TlsError::Names(_) => Failure::Usage(error.to_string()),
+        _ => Failure::Cannot(error.to_string()),
+    };
     if let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) {
         return tls::from_files(chain, key).map_err(wrong);
     }

@@ -6,7 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -47,6 +51,10 @@ fn fresh() -> (TempDir, std::path::PathBuf) {
     let home = folder.path().join("home");
     done(&home, &["init"]);
     (folder, home)
+}
+
+fn create_key(home: &Path) -> String {
+    json(home, &["call", "CreateKey"])["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
 }
 
 /// A server of a home folder, ended by SIGKILL if a test has not ended it better.
@@ -127,7 +135,7 @@ fn own(home: &Path) {
 
     assert_eq!(json(home, &["run-due"])["DeletedKeys"], 0);
     done(home, &["call", "DisableKey", &key_id]);
-    fails(home, &["call", "Encrypt", &key_id, "Plaintext=x"], 1, "Rejected.Disabled (409)");
+    fails(home, &["call", "Encrypt", &key_id, &format!("Plaintext@{}", file.display())], 1, "Rejected.Disabled (409)");
     fails(home, &["call", "NoSuchAction"], 1, "UnsupportedOperation (400)");
     fails(home, &["call", "DescribeKey"], 1, "\"KeyId\"");
 }
@@ -272,12 +280,19 @@ fn what_cannot_be_done_is_told() {
     fails(&nowhere, &["call", "ListKeys"], 3, "kms init");
     fails(&nowhere, &["serve"], 3, "kms init");
     assert!(!nowhere.exists());
-    fails(&home, &["call", "Encrypt", "KeyId"], 3, "NAME=VALUE");
+    fails(&nowhere, &["call", "Encrypt", "KeyId"], 2, "NAME=VALUE");
+    fails(&nowhere, &["call", "Encrypt", "KeyId=x", "Plaintext=hush"], 2, "Plaintext@FILE, or Plaintext@-");
     fails(&home, &["call", "Encrypt", "Plaintext@/no/such/file"], 3, "/no/such/file");
     fails(&home, &["no-such-command"], 2, "no-such-command");
     fails(&home, &["serve", "--skew", "0"], 2, "--skew");
-    fails(&home, &["serve", "--http", "0.0.0.0:0"], 3, "--allow-plain-http");
-    fails(&home, &["serve", "--http", "127.0.0.1:0", "--tls-name", "kms"], 3, "--https");
+    fails(&nowhere, &["serve", "--http", "0.0.0.0:0"], 2, "--allow-plain-http");
+    fails(&nowhere, &["serve", "--dev", "--http", "0.0.0.0:0"], 2, "--allow-plain-http");
+    fails(&nowhere, &["serve", "--http", "127.0.0.1:0", "--tls-name", "kms"], 2, "--https");
+    fails(&home, &["serve", "--https", "127.0.0.1:0", "--tls-name", "k\u{fc}ms"], 2, "for these names");
+    fails(&nowhere, &["init", "--account-id", "abc"], 2, "account_id must be 16 digits");
+    fails(&nowhere, &["init", "--region", "Hang zhou"], 2, "region");
+    fails(&nowhere, &["--passphrase-file", "/no/such/file", "init", "--root-key", "passphrase"], 3, "/no/such/file");
+    assert!(!nowhere.exists());
     let few = "ulimit -n 300 && exec \"$0\" --home \"$1\" serve --http 127.0.0.1:0";
     let output = Command::new("sh").args(["-c", few, env!("CARGO_BIN_EXE_kms")]).arg(&home).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
@@ -289,6 +304,48 @@ fn what_cannot_be_done_is_told() {
     // What is usual may be left out.
     fs::write(home.join("config.json"), "{}").unwrap();
     done(&home, &["call", "ListKeys"]);
+}
+
+// Goal: who types a secret at a terminal is asked for it, and it is not shown. Method: a terminal of the test's own, on which what
+// is typed shows until the command forbids it.
+#[test]
+fn a_terminal_is_asked_and_shows_no_secret() {
+    let (folder, home) = fresh();
+    let key_id = format!("KeyId={}", create_key(&home));
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let keyboard = fs::File::options().read(true).write(true).open(name).unwrap();
+    let shows = || tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+    assert!(shows());
+
+    let mut encrypt = Command::new("setsid");
+    encrypt.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_kms"), "--home"]).arg(&home);
+    encrypt.args(["call", "Encrypt", &key_id, "Plaintext@-"]).stdin(keyboard).stdout(Stdio::piped());
+    let child = encrypt.spawn().unwrap();
+    // It holds the last other end of the terminal.
+    drop(encrypt);
+    let begun = Instant::now();
+    while shows() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it goes on showing what is typed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut terminal = fs::File::from(terminal);
+    terminal.write_all(b"hushed by kms\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut shown = Vec::new();
+    // A terminal that nobody has open any more ends in an error.
+    let _ = terminal.read_to_end(&mut shown);
+    let shown = String::from_utf8(shown).unwrap();
+    assert_eq!(shown.trim_end(), "Plaintext:");
+
+    let sealed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let file = folder.path().join("sealed");
+    fs::write(&file, sealed["CiphertextBlob"].as_str().unwrap()).unwrap();
+    let opened = json(&home, &["call", "Decrypt", &format!("CiphertextBlob@{}", file.display())]);
+    assert_eq!(opened["Plaintext"], "hushed by kms");
 }
 
 #[test]

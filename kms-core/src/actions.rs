@@ -214,4 +214,19 @@ mod tests {
             }
         }
     }
+    /// Each has its name from there: a misspelt one would protect nothing.
+    #[test]
+    fn secrets_are_parameters_of_the_contract() {
+        let contract: serde_json::Value = serde_json::from_str(include_str!("../../contract/actions.json")).unwrap();
+        let asked: Vec<&str> = contract
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row["request"].as_array().unwrap())
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        for secret in crate::params::SECRETS {
+            assert!(asked.contains(&secret), "{secret}");
+        }
+    }
 }

@@ -13,6 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::error::KmsError;
 
+/// The parameters that are secrets of their sender's, in whichever action they stand: what is to be encrypted, and the value of
+/// a secret. They belong on no command line and into no log. All others may be seen: names, settings, contexts, digests,
+/// ciphertexts, and material and tokens, which are sealed.
+pub const SECRETS: [&str; 2] = ["Plaintext", "SecretData"];
+
 /// The parameters of one call. Texts are wiped when this goes: one of them may be a plaintext.
 #[derive(Default)]
 pub struct Params(BTreeMap<String, Zeroizing<String>>);
