@@ -12,14 +12,17 @@ use serde_json::json;
 #[command(name = "kms", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The folder of the KMS: its configuration, root key and store
-    #[arg(long, global = true, value_name = "DIR", env = "KMS_HOME", default_value = "kms-home")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "KMS_HOME", default_value = "kms-home")]
     pub(crate) home: PathBuf,
     /// Reads the passphrase from this file ("-": standard input) instead of asking for it
-    #[arg(long, global = true, value_name = "FILE", env = "KMS_PASSPHRASE_FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "KMS_PASSPHRASE_FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// What is the same everywhere stands behind what a command is asked for.
+const GLOBAL: &str = "Options of every command";
 
 const AFTER_HELP: &str = "\
 A KMS to try, gone when it ends:
@@ -35,11 +38,13 @@ Exit status: 0 done; 1 the KMS refused; 2 the command line makes no sense; 3 the
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Makes a KMS in the home folder
+    #[command(after_help = INIT_HELP)]
     Init(InitOptions),
     /// Serves the KMS over HTTP and HTTPS, to the SDKs of Alibaba Cloud
+    #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeOptions>),
     /// Makes, lists, disables and deletes the AccessKeys that clients sign their requests with
-    #[command(subcommand)]
+    #[command(subcommand, after_help = ACCESS_KEY_HELP)]
     AccessKey(AccessKeyCommand),
     /// Calls an action
     #[command(after_help = CALL_HELP)]
@@ -75,6 +80,50 @@ Parameters are those of the API. Secrets (Plaintext, SecretData) are taken as NA
 NAME@- only: other users of the machine see command lines. Of a file's end one line break is
 left out. A terminal is asked for one line, which it does not show; what has more lines, or a
 tab, goes into a file.";
+
+const INIT_HELP: &str = "\
+Examples:
+  kms init
+  kms --home /var/lib/kms init --account-id 1234567890123456 --region eu-central-1
+
+With a passphrase in the place of a key file, nothing in the folder opens the store. Every
+command asks for it, or reads it from a file that you alone can read:
+  kms init --root-key passphrase
+  kms --passphrase-file /run/secrets/kms call ListKeys
+
+The account and the region are in the name of every key (its Arn), and stay as they are.";
+
+const SERVE_HELP: &str = "\
+To try something, with nothing kept:
+  kms serve --dev
+
+To clients on other machines, which know this one as kms.example.org and are given the file
+ca.pem that it names:
+  kms --home /var/lib/kms serve --https 0.0.0.0:8443 --tls-name kms.example.org
+
+With a certificate of your own, and plain HTTP for programs on this machine:
+  kms serve --https 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem --http 127.0.0.1:8080
+
+Where the store has a passphrase and nobody sits at a terminal:
+  kms --passphrase-file /run/secrets/kms serve
+
+It has begun when it says \"Ready.\". Ctrl-C or SIGTERM ends it, once the calls under way are
+done.";
+
+const ACCESS_KEY_HELP: &str = "\
+One for each client, so that each can be taken back by itself:
+  kms access-key create --comment billing
+  kms access-key list
+
+In the place of an old one, without a pause: make another, give it to the client, and refuse the
+old one when it is used no more. If something still needed it, \"enable\" is the way back;
+\"delete\" has none:
+  kms access-key create --comment billing-2
+  kms access-key disable LKMS0123456789abcdefghij
+  kms access-key delete LKMS0123456789abcdefghij
+
+All this works while the KMS is served, and holds from the next request on: one that has leaked
+is disabled at once.";
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Output {
@@ -194,9 +243,32 @@ pub(crate) enum AccessKeyCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{secret, serve};
 
     #[test]
     fn the_command_line_is_consistent() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_help_shows_is_taken() {
+        for secret in kms_core::params::SECRETS {
+            assert!(CALL_HELP.contains(secret), "{secret}");
+        }
+        let helps = [AFTER_HELP, INIT_HELP, SERVE_HELP, ACCESS_KEY_HELP, CALL_HELP];
+        for help in helps {
+            let shown: Vec<&str> = help.lines().filter(|line| line.starts_with("  kms ")).collect();
+            assert!(!shown.is_empty(), "no example in {help:?}");
+            for line in shown {
+                let words = line.split_whitespace().map(|word| word.replace('\'', ""));
+                let read = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+                let makes_sense = match read.command {
+                    Command::Serve(options) => serve::checked(*options).is_ok(),
+                    Command::Call { parameters, .. } => secret::understood(&parameters).is_ok(),
+                    _ => true,
+                };
+                assert!(makes_sense, "{line}");
+            }
+        }
     }
 }

@@ -306,6 +306,24 @@ fn what_cannot_be_done_is_told() {
     done(&home, &["call", "ListKeys"]);
 }
 
+#[test]
+fn the_help_tells_what_is_asked_for_and_then_what_is_the_same_everywhere() {
+    let nowhere = Path::new("/nowhere");
+    let help = done(nowhere, &["serve", "--help"]);
+    for option in ["--dev", "--tls-name", "--connections", "--help"] {
+        assert!(help.find(option) < help.find("--home") && help.contains(option), "{option} in {help}");
+    }
+    assert!(help.contains("--passphrase-file"), "{help}");
+    for (command, example) in [
+        ("serve", "kms --home /var/lib/kms serve --https 0.0.0.0:8443 --tls-name kms.example.org"),
+        ("init", "kms init --root-key passphrase"),
+        ("access-key", "kms access-key disable LKMS"),
+    ] {
+        let help = done(nowhere, &[command, "--help"]);
+        assert!(help.contains(example), "{help}");
+    }
+}
+
 // Goal: who types a secret at a terminal is asked for it, and it is not shown. Method: a terminal of the test's own, on which what
 // is typed shows until the command forbids it.
 #[test]
