@@ -57,6 +57,23 @@ fn create_key(home: &Path) -> String {
     json(home, &["call", "CreateKey"])["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
 }
 
+/// Every file below a folder: its path from there, and what is in it.
+fn files_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                files.push((name, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
 /// A server of a home folder, ended by SIGKILL if a test has not ended it better.
 struct Served(Child, Vec<String>);
 
@@ -364,6 +381,30 @@ fn a_terminal_is_asked_and_shows_no_secret() {
     fs::write(&file, sealed["CiphertextBlob"].as_str().unwrap()).unwrap();
     let opened = json(&home, &["call", "Decrypt", &format!("CiphertextBlob@{}", file.display())]);
     assert_eq!(opened["Plaintext"], "hushed by kms");
+}
+
+// Goal: who has the store alone learns of no AccessKey. Method: look for the texts in every file of the home, and in the same
+// way for what does stand there in clear.
+#[test]
+fn an_access_key_lies_sealed_in_the_store() {
+    let (_folder, home) = fresh();
+    let key = json(&home, &["access-key", "create", "--comment", "the billing service", "--output", "json"]);
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    let files = files_below(&home);
+    let holders = |text: &str| -> Vec<String> {
+        let holds = |content: &[u8]| content.windows(text.len()).any(|window| window == text.as_bytes());
+        files.iter().filter(|(_, content)| holds(content)).map(|(name, _)| name.clone()).collect()
+    };
+    // How records begin: what is looked at is the store, with records in it (docs/store-format.md).
+    assert_eq!(holders("KMSR"), ["store/db"]);
+    assert_eq!(holders("cn-hangzhou"), ["config.json"]);
+    for told in [text("AccessKeySecret"), text("AccessKeyId"), "the billing service".to_owned()] {
+        assert!(told.len() >= 19, "{told}");
+        assert_eq!(holders(&told), [""; 0], "{told}");
+    }
+    // It is there all the same.
+    let list = json(&home, &["access-key", "list", "--output", "json"]);
+    assert_eq!(list["AccessKeys"]["AccessKey"][0]["AccessKeyId"], key["AccessKeyId"]);
 }
 
 #[test]
