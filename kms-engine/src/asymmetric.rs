@@ -9,7 +9,7 @@ use kms_core::op::asymmetric::{self, VersionRef};
 use crate::engine::Shared;
 
 impl Shared {
-    fn version_ref<'k>(&self, key_id: &'k str, version: &'k str) -> Result<VersionRef<'k>, KmsError> {
+    pub(crate) fn version_ref<'k>(&self, key_id: &'k str, version: &'k str) -> Result<VersionRef<'k>, KmsError> {
         Ok(VersionRef { key: self.key_ref(key_id, "KeyId")?, version: (!version.is_empty()).then_some(version) })
     }
 
@@ -26,10 +26,7 @@ impl Shared {
         digest: &[u8],
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        self.admit()?;
-        let of = self.version_ref(key_id, version)?;
-        let algorithm = signing(algorithm)?;
-        self.on_cache(|ctx| asymmetric::sign(&of, algorithm, digest, out, ctx)).map(|(_, len)| len)
+        self.signer(key_id, version, algorithm)?.make(digest, out)
     }
 
     /// Bytes of the longest signature that [`Shared::sign`] can make of this.
@@ -61,10 +58,7 @@ impl Shared {
         digest: &[u8],
         signature: &[u8],
     ) -> Result<bool, KmsError> {
-        self.admit()?;
-        let of = self.version_ref(key_id, version)?;
-        let algorithm = signing(algorithm)?;
-        self.on_cache(|ctx| asymmetric::verify(&of, algorithm, digest, signature, ctx)).map(|(_, valid)| valid)
+        self.signer(key_id, version, algorithm)?.check(digest, signature)
     }
 
     /// Encrypts to the public half into the front of `out` and returns the length of the ciphertext.
@@ -160,7 +154,7 @@ pub fn asymmetric_max_plaintext(algorithm: &str, ciphertext: usize) -> usize {
     EncryptionAlgorithm::parse(algorithm).map_or(ciphertext, |name| asymmetric::max_plaintext(name, ciphertext)).max(1)
 }
 
-fn signing(algorithm: &str) -> Result<SigningAlgorithm, KmsError> {
+pub(crate) fn signing(algorithm: &str) -> Result<SigningAlgorithm, KmsError> {
     named(algorithm, SigningAlgorithm::parse)
 }
 

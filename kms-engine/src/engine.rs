@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 use kms_core::context::EncryptionContext;
-use kms_core::crypto::blob::{self, PayloadKind};
+use kms_core::crypto::blob;
 use kms_core::gate::Gate;
 use kms_core::id::{KeyId, RequestId};
 use kms_core::model::{AccountStatus, Principal, Settings};
@@ -383,13 +383,7 @@ impl Shared {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        self.admit()?;
-        let key = self.key_ref(key_id, "KeyId")?;
-        let context = parse_context(context_json, "EncryptionContext")?;
-        let out = front(out, plaintext.len() + blob::OVERHEAD)?;
-        let len = out.len();
-        self.on_cache(|ctx| crypt::encrypt(&key, PayloadKind::Bytes, plaintext, &context, out, ctx))?;
-        Ok(len)
+        self.encrypter(key_id, context_json)?.seal(plaintext, out)
     }
 
     /// Decrypts a blob into the front of `out`, which is written only on success, and returns the plaintext's length. A text
@@ -398,9 +392,7 @@ impl Shared {
     /// # Errors
     /// Those of Decrypt, and `KMS_BUFFER_TOO_SMALL`.
     pub fn decrypt(&self, blob: &[u8], context_json: &str, out: &mut [u8]) -> Result<usize, KmsError> {
-        self.admit()?;
-        let context = parse_context(context_json, "EncryptionContext")?;
-        self.on_cache(|ctx| crypt::decrypt(blob, &context, out, ctx)).map(|opened| opened.len)
+        self.decrypter(context_json)?.open(blob, out)
     }
 
     /// Fills `data_key` (1 to 1024 bytes) with a new data key and puts its blob at the front of `out`; returns the blob's
@@ -541,10 +533,10 @@ impl Rotate for Shared {
     }
 }
 
-fn parse_context(json: &str, name: &'static str) -> Result<EncryptionContext, KmsError> {
+pub(crate) fn parse_context(json: &str, name: &'static str) -> Result<EncryptionContext, KmsError> {
     EncryptionContext::parse(json).map_err(|_| KmsError::invalid(name))
 }
 
-fn front(out: &mut [u8], len: usize) -> Result<&mut [u8], KmsError> {
+pub(crate) fn front(out: &mut [u8], len: usize) -> Result<&mut [u8], KmsError> {
     out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))
 }

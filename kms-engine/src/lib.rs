@@ -22,6 +22,7 @@ pub mod config;
 mod engine;
 pub mod json;
 pub mod os_rng;
+mod prepared;
 pub mod root_key;
 mod sweeper;
 mod view;
@@ -31,5 +32,6 @@ pub use config::Config;
 pub use engine::{Answer, Engine, Shared};
 pub use kms_core::crypto::asymmetric::{MAX_SIGNATURE, SM2_DEFAULT_USER_ID};
 pub use kms_core::crypto::digest::Digester;
+pub use prepared::{Decrypter, Encrypter, Signer};
 /// How many bytes a ciphertext blob is longer than its plaintext.
 pub const BLOB_OVERHEAD: usize = kms_core::crypto::blob::OVERHEAD;

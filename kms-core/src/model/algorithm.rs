@@ -1,7 +1,7 @@
 //! The contract's names of what asymmetric keys do.
 
 use super::texts;
-use crate::crypto::asymmetric::{EncryptionScheme, SignatureScheme};
+use crate::crypto::asymmetric::{EncryptionScheme, Kind, MAX_SIGNATURE, SignatureScheme};
 use crate::model::KeySpec;
 
 texts! {
@@ -83,6 +83,13 @@ impl SigningAlgorithm {
             Self::Ecdsa => matches!(spec, KeySpec::EcP256 | KeySpec::EcP256K),
             Self::Sm2Dsa => matches!(spec, KeySpec::EcSm2),
         }
+    }
+
+    /// Bytes of the longest signature that is made like this, whatever the key.
+    #[must_use]
+    pub fn max_signature(self) -> usize {
+        let kinds = KeySpec::ALL.iter().filter(|spec| self.fits(**spec)).filter_map(|spec| spec.asymmetric());
+        kinds.map(Kind::max_signature).max().unwrap_or(MAX_SIGNATURE)
     }
 
     /// Whether digests are of SM3 with Z_A rather than of SHA-256.
