@@ -26,6 +26,16 @@
 // KMS_BUFFER_TOO_SMALL, the length says how many bytes suffice, and nothing was done. An output, its length included,
 // may not overlap an input or another output: KMS_OVERLAP.
 //
+// Batches. A function whose name ends in _batch makes the call without that ending for each of count items, in their
+// order. Inputs stand one behind the other, with an array of their lengths in bytes; so do results, which another batch
+// can take as they are. The returned status tells whether the batch ran. How each item went stands in statuses and, unless
+// errors is NULL, in errors: an error object to be freed with kms_error_free, or NULL for an item that has succeeded. An
+// item is answered as a single call would be: it asks for the state of its key when its turn comes, so that a change which
+// has returned holds for every item that begins after that. One that fails leaves the others alone, and its result takes
+// no room: its length is 0. The batch as a whole fails, and no item runs, for what no look at a key is needed: what is
+// wrong with an array or a buffer, with the handle or the account, or with a text that all items share. If the buffer is
+// too small, the lengths say what each item needs. Where count is 0, the arrays may be NULL.
+//
 // Threads. An engine may be used by any number of threads at once. Nothing here may be called from a signal handler.
 //
 // Closing. kms_close lets no new call in (they answer KMS_CLOSED), waits for those that run, and then closes the
@@ -371,6 +381,133 @@ kms_status kms_asymmetric_decrypt(kms *engine,
 // Errors: those of the action GetPublicKey, for example KMS_OPERATION_REJECTED (the key is symmetric); the ones of
 // arguments and handle.
 kms_status kms_get_public_key(kms *engine, const char *key_id, const char *key_version_id, char **pem, kms_error **err);
+
+// Encrypts many plaintexts with the primary version of a symmetric key, as kms_encrypt does one.
+//
+// engine:         an open engine.
+// key_id:         the key, for all: its id, its ARN, or an alias ("alias/...").
+// count:          how many plaintexts there are.
+// plaintexts:     the plaintexts, one behind the other; may be NULL if all are empty.
+// plaintext_lens: their lengths in bytes, 0 to 6144 each.
+// contexts_json:  the encryption contexts. If context_lens is NULL, one that ends with NUL and holds for all, or NULL for
+//                 none. Otherwise one for each plaintext, one behind the other, without NUL.
+// context_lens:   their lengths in bytes, 0 for none; or NULL.
+// out:            receives the blobs, one behind the other.
+// out_cap:        the size of out in bytes: the sum of all lengths, and 77 for each plaintext.
+// out_lens:       receives the length of each blob in bytes; 0 for an item that has failed.
+// statuses:       receives how each item went.
+// errors:         receives an error object for each item that has failed, otherwise NULL; or NULL.
+//
+// Errors of an item: those of kms_encrypt. Of the batch: KMS_MISSING_PARAMETER ("KeyId"), KMS_INVALID_PARAMETER
+// ("EncryptionContext": the one that holds for all; "count", "plaintext_lens", "context_lens": no memory has so many bytes),
+// those of the account, KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_encrypt_batch(kms *engine,
+                             const char *key_id,
+                             size_t count,
+                             const uint8_t *plaintexts,
+                             const size_t *plaintext_lens,
+                             const char *contexts_json,
+                             const size_t *context_lens,
+                             uint8_t *out,
+                             size_t out_cap,
+                             size_t *out_lens,
+                             kms_status *statuses,
+                             kms_error **errors,
+                             kms_error **err);
+
+// Decrypts many blobs, each with the key that it names, as kms_decrypt does one.
+//
+// engine:        an open engine.
+// count:         how many blobs there are.
+// blobs:         the blobs, one behind the other.
+// blob_lens:     their lengths in bytes.
+// contexts_json: the encryption contexts that they were made with, as for kms_encrypt_batch.
+// context_lens:  likewise.
+// out:           receives the plaintexts, one behind the other.
+// out_cap:       the size of out in bytes. A plaintext is 77 bytes shorter than its blob; as many bytes as the blobs have
+//                together are enough.
+// out_lens:      receives the length of each plaintext in bytes; 0 for an item that has failed.
+// statuses:      receives how each item went: an empty plaintext and one that could not be had are told apart here.
+// errors:        receives an error object for each item that has failed, otherwise NULL; or NULL.
+//
+// Errors of an item: those of kms_decrypt. Of the batch: KMS_INVALID_PARAMETER ("EncryptionContext": the one that holds for
+// all; "count", "blob_lens", "context_lens": no memory has so many bytes), those of the account, KMS_BUFFER_TOO_SMALL,
+// KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_decrypt_batch(kms *engine,
+                             size_t count,
+                             const uint8_t *blobs,
+                             const size_t *blob_lens,
+                             const char *contexts_json,
+                             const size_t *context_lens,
+                             uint8_t *out,
+                             size_t out_cap,
+                             size_t *out_lens,
+                             kms_status *statuses,
+                             kms_error **errors,
+                             kms_error **err);
+
+// Signs many digests with a version of an asymmetric key, as kms_sign does one.
+//
+// engine:         an open engine.
+// key_id:         the key, for all: its id, its ARN, or an alias ("alias/...").
+// key_version_id: the version of the key. NULL or "": the newest; if CreateKeyVersion runs meanwhile, the later items may have
+//                 a newer one than the earlier.
+// algorithm:      as for kms_sign, for all.
+// count:          how many digests there are.
+// digests:        the digests, one behind the other.
+// digest_lens:    their lengths in bytes: 32 each.
+// out:            receives the signatures, one behind the other.
+// out_cap:        the size of out in bytes: for each digest 384 with an algorithm of RSA, otherwise 72.
+// out_lens:       receives the length of each signature in bytes; 0 for an item that has failed.
+// statuses:       receives how each item went.
+// errors:         receives an error object for each item that has failed, otherwise NULL; or NULL.
+//
+// Errors of an item: those of kms_sign. Of the batch: KMS_MISSING_PARAMETER ("KeyId", "Algorithm"), KMS_INVALID_PARAMETER
+// ("Algorithm": there is none of this name; "count", "digest_lens": no memory has so many bytes), those of the account,
+// KMS_BUFFER_TOO_SMALL, KMS_OVERLAP and the other ones of arguments and handle.
+kms_status kms_sign_batch(kms *engine,
+                          const char *key_id,
+                          const char *key_version_id,
+                          const char *algorithm,
+                          size_t count,
+                          const uint8_t *digests,
+                          const size_t *digest_lens,
+                          uint8_t *out,
+                          size_t out_cap,
+                          size_t *out_lens,
+                          kms_status *statuses,
+                          kms_error **errors,
+                          kms_error **err);
+
+// Says for many signatures whether each is one of its digest by a version of an asymmetric key, as kms_verify does for one.
+//
+// engine:         an open engine.
+// key_id:         the key, for all: its id, its ARN, or an alias ("alias/...").
+// key_version_id: the version of the key. NULL or "": the newest.
+// algorithm:      as for kms_verify, for all.
+// count:          how many signatures there are.
+// digests:        the digests, one behind the other.
+// digest_lens:    their lengths in bytes: 32 each.
+// signatures:     the signatures, one behind the other.
+// signature_lens: their lengths in bytes.
+// valid:          receives true or false for each; false for an item that has failed, too.
+// statuses:       receives how each item went. That a signature is not valid is no failure.
+// errors:         receives an error object for each item that has failed, otherwise NULL; or NULL.
+//
+// Errors of an item: those of kms_verify. Of the batch: as for kms_sign_batch, but for the buffer.
+kms_status kms_verify_batch(kms *engine,
+                            const char *key_id,
+                            const char *key_version_id,
+                            const char *algorithm,
+                            size_t count,
+                            const uint8_t *digests,
+                            const size_t *digest_lens,
+                            const uint8_t *signatures,
+                            const size_t *signature_lens,
+                            bool *valid,
+                            kms_status *statuses,
+                            kms_error **errors,
+                            kms_error **err);
 
 // Calls an action of the KMS API.
 //

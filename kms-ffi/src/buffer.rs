@@ -91,11 +91,7 @@ impl<T> Slot<'_, T> {
 
     /// Sees to it that the value will not be written over an input.
     pub(crate) fn claim(&self, inputs: &[Extent]) -> Result<(), KmsError> {
-        let own = Extent::new(self.at, size_of::<T>());
-        if inputs.iter().any(|input| own.overlaps(input)) {
-            return Err(KmsError::with_detail(ErrorCode::Overlap, self.name));
-        }
-        Ok(())
+        apart(&[(Extent::new(self.at, size_of::<T>()), self.name)], inputs)
     }
 
     /// Hands the value over.
@@ -110,8 +106,13 @@ impl<T> Slot<'_, T> {
 pub(crate) struct Extent(Range<usize>);
 
 impl Extent {
-    fn new<T>(at: *const T, len: usize) -> Self {
+    pub(crate) fn new<T>(at: *const T, len: usize) -> Self {
         Self(at.addr()..at.addr().saturating_add(len))
+    }
+
+    /// That of what is not there.
+    pub(crate) fn nothing() -> Self {
+        Self(0..0)
     }
 
     /// That of a text, with the NUL behind it.
@@ -159,9 +160,14 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// The extents of its texts.
+    pub(crate) fn extents(&self) -> [Extent; 3] {
+        [self.key_id, self.version, self.algorithm].map(Extent::of_text)
+    }
+
     /// The extents of its texts, and of an input of bytes beside it.
     pub(crate) fn extents_with(&self, input: &[u8]) -> [Extent; 4] {
-        let [key_id, version, algorithm] = [self.key_id, self.version, self.algorithm].map(Extent::of_text);
+        let [key_id, version, algorithm] = self.extents();
         [key_id, version, algorithm, Extent::of_bytes(input)]
     }
 }
@@ -198,8 +204,8 @@ impl<'a> Output<'a> {
     }
 
     /// What a call may write: the bytes it needs, and the length.
-    fn extents(&self, needed: usize) -> [Extent; 2] {
-        [Extent::new(self.at, needed), Extent::new(self.len, size_of::<usize>())]
+    fn extents(&self, needed: usize) -> [(Extent, &'static str); 2] {
+        [(Extent::new(self.at, needed), self.name), (Extent::new(self.len, size_of::<usize>()), self.name)]
     }
 }
 
@@ -241,6 +247,18 @@ impl Claimed<'_> {
     }
 }
 
+/// Sees to it that a call writes over none of its inputs, and to no place twice.
+#[inline]
+pub(crate) fn apart(outputs: &[(Extent, &'static str)], inputs: &[Extent]) -> Result<(), KmsError> {
+    for (i, (output, name)) in outputs.iter().enumerate() {
+        let others = outputs[i + 1..].iter().map(|(other, _)| other);
+        if inputs.iter().chain(others).any(|other| output.overlaps(other)) {
+            return Err(KmsError::with_detail(ErrorCode::Overlap, *name));
+        }
+    }
+    Ok(())
+}
+
 /// Borrows the outputs of a call, each for as many bytes as it needs at most.
 ///
 /// # Errors
@@ -258,14 +276,7 @@ pub(crate) fn claim<'a, const N: usize>(
         }
         return Err(KmsError::with_detail(ErrorCode::BufferTooSmall, short.name));
     }
-    for (i, (output, needed)) in outputs.iter().enumerate() {
-        let [bytes, len] = output.extents(*needed);
-        let others = outputs[i + 1..].iter().flat_map(|(output, needed)| output.extents(*needed));
-        let meets = |other: &Extent| bytes.overlaps(other) || len.overlaps(other);
-        if bytes.overlaps(&len) || inputs.iter().any(meets) || others.into_iter().any(|other| meets(&other)) {
-            return Err(KmsError::with_detail(ErrorCode::Overlap, output.name));
-        }
-    }
+    apart(outputs.each_ref().map(|(output, needed)| output.extents(*needed)).as_flattened(), inputs)?;
     Ok(outputs.map(|(Output { at, len, .. }, needed)| {
         // SAFETY: not NULL, and `needed` is within the capacity, for which `Output::new` demands the rest. Nothing else
         // that this call borrows lies there: that has just been seen.

@@ -13,8 +13,8 @@ use crate::panic::with_engine;
 use crate::status::kms_status;
 
 /// One byte more than the longest plaintext, and than the longest blob: what is this long is refused for it.
-const TOO_LONG: usize = MAX_PAYLOAD + 1;
-const BLOB_TOO_LONG: usize = MAX_PAYLOAD + BLOB_OVERHEAD + 1;
+pub(crate) const TOO_LONG: usize = MAX_PAYLOAD + 1;
+pub(crate) const BLOB_TOO_LONG: usize = MAX_PAYLOAD + BLOB_OVERHEAD + 1;
 
 const OUT: [&str; 2] = ["out", "out_len"];
 

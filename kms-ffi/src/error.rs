@@ -42,18 +42,25 @@ impl Failure {
     /// # Safety
     /// `err` is NULL or valid for writing a pointer.
     pub(crate) unsafe fn report(self, err: *mut *mut kms_error) -> kms_status {
-        let code = self.error.code();
-        if !err.is_null() {
-            let error = kms_error {
-                code,
-                code_text: c_text(code.as_str().into()),
-                message: c_text(self.error.to_string()),
-                request_id: c_text(self.request_id.map(|id| id.to_string()).unwrap_or_default()),
-            };
-            // SAFETY: not NULL, and what this function demands of `err`.
-            unsafe { buffer::write(err, Box::into_raw(Box::new(error))) };
+        if err.is_null() {
+            return self.error.code().number();
         }
-        code.number()
+        let (status, error) = self.into_object();
+        // SAFETY: not NULL, and what this function demands of `err`.
+        unsafe { buffer::write(err, error) };
+        status
+    }
+
+    /// The status, and an error object that is C's until [`kms_error_free`].
+    pub(crate) fn into_object(self) -> (kms_status, *mut kms_error) {
+        let code = self.error.code();
+        let error = kms_error {
+            code,
+            code_text: c_text(code.as_str().into()),
+            message: c_text(self.error.to_string()),
+            request_id: c_text(self.request_id.map(|id| id.to_string()).unwrap_or_default()),
+        };
+        (code.number(), Box::into_raw(Box::new(error)))
     }
 }
 
@@ -79,7 +86,7 @@ fn c_text(text: String) -> CString {
 /// # Safety
 /// `error` is NULL or an error object that nobody has freed.
 unsafe fn field<R>(error: *const kms_error, absent: R, read: impl FnOnce(&kms_error) -> R) -> R {
-    // SAFETY: such an object came from `Box::into_raw` in `Failure::report`, and is never written to.
+    // SAFETY: such an object came from `Box::into_raw` in `Failure::into_object`, and is never written to.
     match unsafe { error.as_ref() } {
         Some(error) => caught(|| read(error)).unwrap_or(absent),
         None => absent,
@@ -140,7 +147,7 @@ pub unsafe extern "C" fn kms_error_status(error: *const kms_error) -> kms_status
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_error_free(error: *mut kms_error) {
     if !error.is_null() {
-        // SAFETY: by the contract of the C interface it came from `Box::into_raw` in `Failure::report` and is not used
+        // SAFETY: by the contract of the C interface it came from `Box::into_raw` in `Failure::into_object` and is not used
         // again.
         let error = unsafe { Box::from_raw(error) };
         // Freeing memory does not panic; if it ever did, the caller could do nothing about it.

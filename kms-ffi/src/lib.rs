@@ -19,6 +19,16 @@
 //! KMS_BUFFER_TOO_SMALL, the length says how many bytes suffice, and nothing was done. An output, its length
 //! included, may not overlap an input or another output: KMS_OVERLAP.
 //!
+//! Batches. A function whose name ends in _batch makes the call without that ending for each of count items, in their
+//! order. Inputs stand one behind the other, with an array of their lengths in bytes; so do results, which another batch
+//! can take as they are. The returned status tells whether the batch ran. How each item went stands in statuses and, unless
+//! errors is NULL, in errors: an error object to be freed with kms_error_free, or NULL for an item that has succeeded. An
+//! item is answered as a single call would be: it asks for the state of its key when its turn comes, so that a change which
+//! has returned holds for every item that begins after that. One that fails leaves the others alone, and its result takes
+//! no room: its length is 0. The batch as a whole fails, and no item runs, for what no look at a key is needed: what is
+//! wrong with an array or a buffer, with the handle or the account, or with a text that all items share. If the buffer is
+//! too small, the lengths say what each item needs. Where count is 0, the arrays may be NULL.
+//!
 //! Threads. An engine may be used by any number of threads at once. Nothing here may be called from a signal handler.
 //!
 //! Closing. kms_close lets no new call in (they answer KMS_CLOSED), waits for those that run, and then closes the
@@ -50,12 +60,13 @@
 //! |---|---|
 //! | `open` | opening, closing, what the host brings along |
 //! | `crypt`, `datakey`, `sign`, `asymmetric`, `digest` | the typed functions |
+//! | `batch` | the typed functions for many items |
 //! | `call` | any action, with JSON |
 //! | `due` | the clock, and what is due |
 //! | `error`, `status` | the error object, and the numbers |
 //! | `string` | texts that C frees |
 //! | `handle` | who owns an engine, and when it may go |
-//! | `buffer` | from C's pointers to Rust's references |
+//! | `buffer`, `items` | from C's pointers to Rust's references: those of a call, and those of a batch |
 //! | `panic` | the boundary |
 //!
 //! There is no logic of a KMS here. A function checks what only C can get wrong, and hands the rest to the engine.
@@ -66,6 +77,7 @@
 )]
 
 mod asymmetric;
+mod batch;
 mod buffer;
 mod call;
 mod crypt;
@@ -74,6 +86,7 @@ mod digest;
 mod due;
 mod error;
 mod handle;
+mod items;
 mod open;
 mod panic;
 mod sign;
@@ -81,6 +94,7 @@ mod status;
 mod string;
 
 pub use asymmetric::{kms_asymmetric_decrypt, kms_asymmetric_encrypt, kms_get_public_key};
+pub use batch::{kms_decrypt_batch, kms_encrypt_batch, kms_sign_batch, kms_verify_batch};
 pub use call::kms_call;
 pub use crypt::{kms_decrypt, kms_encrypt, kms_reencrypt};
 pub use datakey::kms_generate_data_key;

@@ -12,8 +12,8 @@ use crate::panic::with_engine;
 use crate::status::kms_status;
 
 /// One byte more than a digest, and than the longest signature: what is this long is refused for it.
-const DIGEST_TOO_LONG: usize = DIGEST_LEN + 1;
-const SIGNATURE_TOO_LONG: usize = MAX_SIGNATURE + 1;
+pub(crate) const DIGEST_TOO_LONG: usize = DIGEST_LEN + 1;
+pub(crate) const SIGNATURE_TOO_LONG: usize = MAX_SIGNATURE + 1;
 
 /// Signs a digest with a version of an asymmetric key.
 ///

@@ -9,9 +9,12 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CString, c_char};
+use std::ptr::null;
 
-use ::kms::kms;
+use ::kms::{kms, kms_decrypt, kms_encrypt, kms_error, kms_sign, kms_status, kms_verify};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use common::batch::{Outputs, Row};
 use common::*;
 use kms_core::Action;
 use kms_core::crypto::asymmetric::{EncryptionScheme, Kind, PublicKey};
@@ -20,6 +23,7 @@ use serde_json::{Value, json};
 
 const TABLE: &str = include_str!("../../contract/state-table.csv");
 const ERRORS: &str = include_str!("../../contract/errors.csv");
+const SM2DSA: *const c_char = c"SM2DSA".as_ptr();
 const ACCOUNT: &str = "acs:kms:cn-hangzhou:1000000000000000";
 
 /// How the key came to the state that it is in. Those after the first four have a key of Origin EXTERNAL.
@@ -397,4 +401,78 @@ fn every_cell_of_the_contract() {
     let expected: BTreeSet<&str> = rows.into_iter().filter(|row| stands(row)).collect();
     assert_eq!(cells.keys().copied().collect::<BTreeSet<_>>(), expected);
     assert!(cells.values().all(|states| states.len() == 4));
+}
+
+/// A single call that writes bytes.
+fn alone(mut call: impl FnMut(*mut u8, usize, *mut usize, *mut *mut kms_error) -> kms_status) -> Outcome {
+    let (mut out, mut len) = (vec![0; 8192], 0);
+    run(|err| call(out.as_mut_ptr(), out.len(), &raw mut len, err))
+}
+
+/// The single calls of a row for a good item and for one that is bad in its form, and a batch: good, bad, good.
+fn single_and_batch(row: &str, scene: &Scene, o: &mut Outputs) -> ([Outcome; 2], Outcome) {
+    let key = CString::new(scene.key.as_str()).unwrap();
+    let (engine, key) = (scene.engine, key.as_ptr());
+    let blob = BASE64_STANDARD.decode(&scene.blob).unwrap();
+    let items = match row {
+        "Encrypt" => [vec![7; 32], vec![7; 6145]],
+        "Decrypt" => [blob.clone(), blob[..76].to_vec()],
+        _ => [vec![7; 32], vec![7; 31]],
+    };
+    let together = Row::of(&[&items[0], &items[1], &items[0]]);
+    let singles = items.each_ref().map(|item| {
+        let (at, len, none) = (item.as_ptr(), item.len(), null());
+        // SAFETY: good arguments, in all four.
+        unsafe {
+            match row {
+                "Encrypt" => {
+                    alone(|out, cap, out_len, e| kms_encrypt(engine, key, at, len, none, out, cap, out_len, e))
+                }
+                "Decrypt" => alone(|out, cap, out_len, e| kms_decrypt(engine, at, len, none, out, cap, out_len, e)),
+                "AsymmetricSign" => {
+                    alone(|out, cap, out_len, e| kms_sign(engine, key, none, SM2DSA, at, len, out, cap, out_len, e))
+                }
+                "AsymmetricVerify" => {
+                    let (mut valid, value) = (false, &blob);
+                    let outcome = run(|e| {
+                        let (value, value_len) = (value.as_ptr(), value.len());
+                        kms_verify(engine, key, none, SM2DSA, at, len, value, value_len, &raw mut valid, e)
+                    });
+                    assert_eq!(outcome.is_ok(), valid);
+                    outcome
+                }
+                row => panic!("{row} has no batch form"),
+            }
+        }
+    });
+    let batch = match row {
+        "Encrypt" => o.encrypt(engine, key, &together).run(),
+        "Decrypt" => o.decrypt(engine, &together).run(),
+        "AsymmetricSign" => o.sign(engine, key, SM2DSA, &together).run(),
+        _ => o.verify(engine, key, SM2DSA, &together, &Row::of(&[&blob, &blob, &blob])).run(),
+    };
+    (singles, batch)
+}
+
+/// Goal: a batch passes the gates that single calls pass, and is refused by them as they are. Method: the rows of the actions
+/// that have a batch form, in every state: each item against a single call in the same scene.
+#[test]
+fn batches_answer_as_single_calls_in_every_state() {
+    for row in ["Encrypt", "Decrypt", "AsymmetricSign", "AsymmetricVerify"] {
+        for way in Way::ALL {
+            let scene = Scene::new(row, way);
+            let mut outputs = Outputs::new(3, 16384);
+            let ([good, bad], batch) = single_and_batch(row, &scene, &mut outputs);
+            let told = format!("{row} with a key that is {} ({way:?})", way.state());
+            batch.ok();
+            assert!(!bad.is_ok(), "{told}");
+            assert_eq!(good.is_ok(), way.state() == "Enabled" && way.fits(row), "{told}: {good:?}");
+            if row == "AsymmetricVerify" {
+                assert_eq!(outputs.valid, [&good, &bad, &good].map(|outcome| u8::from(outcome.is_ok())), "{told}");
+            }
+            let nameless = |outcome: Outcome| Outcome { request_id: String::new(), ..outcome };
+            let together: Vec<_> = outputs.outcomes().into_iter().map(nameless).collect();
+            assert_eq!(together, [good.clone(), bad, good].map(nameless), "{told}");
+        }
+    }
 }

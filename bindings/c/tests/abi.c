@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
     check_arguments(engine, key_id);
     check_crypt(engine, key_id);
     check_asymmetric(engine, key_id);
+    check_batch(engine, key_id);
     kms_close(engine);
     check_open(argv[0]);
     return finish();

@@ -39,6 +39,9 @@ void check_crypt(kms *engine, const char *key_id);
 /* abi_asymmetric.c: signatures, digests, public keys and encryption to them. */
 void check_asymmetric(kms *engine, const char *symmetric);
 
+/* abi_batch.c: many items in one call. */
+void check_batch(kms *engine, const char *key_id);
+
 /* abi_open.c: configurations, clocks, stores.  It runs `program --open PATH`, which is answered by `open_and_tell`. */
 void check_open(const char *program);
 int open_and_tell(const char *path);

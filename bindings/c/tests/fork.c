@@ -107,6 +107,19 @@ static void every_function_says_forked(struct inherited *it) {
             "KMS_FORKED", 0);
     REFUSED(kms_reencrypt(it->engine, it->blob, it->blob_len, NULL, it->key_id, NULL, out, sizeof out, &len, &e), &e,
             "KMS_FORKED", 0);
+    const size_t data_len = sizeof data;
+    kms_status item = 4711;
+    bool valid = false;
+    REFUSED(kms_encrypt_batch(it->engine, it->key_id, 1, data, &data_len, NULL, NULL, out, sizeof out, &len, &item, NULL, &e),
+            &e, "KMS_FORKED", 0);
+    REFUSED(kms_decrypt_batch(it->engine, 1, it->blob, &it->blob_len, NULL, NULL, out, sizeof out, &len, &item, NULL, &e), &e,
+            "KMS_FORKED", 0);
+    REFUSED(kms_sign_batch(it->engine, it->key_id, NULL, "SM2DSA", 1, data, &data_len, out, sizeof out, &len, &item, NULL, &e),
+            &e, "KMS_FORKED", 0);
+    REFUSED(kms_verify_batch(it->engine, it->key_id, NULL, "SM2DSA", 1, data, &data_len, data, &data_len, &valid, &item, NULL,
+                             &e),
+            &e, "KMS_FORKED", 0);
+    CHECK(item == 4711 && !valid);
     REFUSED(kms_clock_advance(it->engine, 1, &e), &e, "KMS_FORKED", 0);
     REFUSED(kms_run_due(it->engine, &text, &e), &e, "KMS_FORKED", 0);
     CHECK(kms_call(it->engine, "ListKeys", "{}", &text, NULL) == KMS_FORKED);

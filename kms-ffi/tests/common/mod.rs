@@ -3,10 +3,13 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod batch;
+
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use ::kms::*;
+use batch::{Outputs, Row};
 use serde_json::{Value, json};
 
 /// Fills outputs before a call.
@@ -59,6 +62,12 @@ pub(crate) fn run(mut function: impl FnMut(*mut *mut kms_error) -> kms_status) -
 pub(crate) fn run_once(function: impl FnOnce(*mut *mut kms_error) -> kms_status) -> Outcome {
     let mut error = ptr::null_mut();
     let status = function(&raw mut error);
+    outcome_of(status, error)
+}
+
+/// What a status and the error object that came with it say. The object is freed.
+#[track_caller]
+pub(crate) fn outcome_of(status: kms_status, error: *mut kms_error) -> Outcome {
     assert_eq!(status == KMS_OK, error.is_null(), "an error object comes with a failure, and only with one");
     let text = |text: *const c_char| {
         assert!(!text.is_null());
@@ -430,7 +439,23 @@ impl World {
         ]
         .into_iter()
         .chain(self.asymmetric_functions())
+        .chain(self.batch_functions())
         .collect()
+    }
+
+    /// The functions of batches among them, each with one item.
+    fn batch_functions(&mut self) -> Vec<(&'static str, Outcome)> {
+        let (engine, key, algorithm) = (self.engine, self.key_id.as_ptr(), c"ECDSA_SHA_256".as_ptr());
+        let (plaintexts, blobs, digests) = (Row::of(&[&self.plaintext]), Row::of(&[&self.blob]), Row::of(&[[7; 32]]));
+        let mut outputs = Outputs::new(1, 1024);
+        let outcomes = vec![
+            ("kms_encrypt_batch", outputs.encrypt(engine, key, &plaintexts).run()),
+            ("kms_decrypt_batch", outputs.decrypt(engine, &blobs).run()),
+            ("kms_sign_batch", outputs.sign(engine, key, algorithm, &digests).run()),
+            ("kms_verify_batch", outputs.verify(engine, key, algorithm, &digests, &digests).run()),
+        ];
+        outputs.untouched();
+        outcomes
     }
 
     /// The functions of asymmetric keys among them. The key is none of those: no answer depends on it where the handle is
