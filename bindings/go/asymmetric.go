@@ -41,10 +41,11 @@ const (
 	SM2PKE EncryptionAlgorithm = "SM2PKE"
 )
 
-// First guesses only, like blobOverhead: the longest signature, and what a ciphertext has at most or has more than its
-// plaintext.
+// First guesses only, like blobOverhead: the longest signature, that of a curve, and what a ciphertext has at most or has more
+// than its plaintext.
 const (
 	signatureGuess      = 384
+	curveSignatureGuess = 72
 	rsaCiphertextGuess  = 384
 	sm2CiphertextExcess = 97
 )

@@ -15,6 +15,8 @@
 // Asymmetric keys have such methods too (Sign, Verify, AsymmetricEncrypt, AsymmetricDecrypt, PublicKey, Digest), and stand where
 // the standard library takes a private key: NewSigner makes a crypto.Signer, NewDecrypter a crypto.Decrypter.
 //
+// EncryptBatch, DecryptBatch, SignBatch and VerifyBatch take many items and cross the border to C once.
+//
 // A failure of the engine is an *Error. It matches the Code of its kind:
 //
 //	if errors.Is(err, kms.ErrDisabled) { … }
@@ -394,6 +396,16 @@ func cString(name, s string) (*C.char, error) {
 
 // cContext writes an encryption context as JSON, or NULL for none.
 func cContext(context map[string]string) (*C.char, error) {
+	text, err := contextJSON(context)
+	if len(text) == 0 {
+		return nil, err
+	}
+	text = append(text, 0)
+	return (*C.char)(unsafe.Pointer(&text[0])), nil
+}
+
+// contextJSON writes an encryption context as JSON, or nothing for none.
+func contextJSON(context map[string]string) ([]byte, error) {
 	if len(context) == 0 {
 		return nil, nil
 	}
@@ -403,12 +415,7 @@ func cContext(context map[string]string) (*C.char, error) {
 			return nil, &Error{Status: C.go_invalid_utf8, Code: "KMS_INVALID_UTF8", Message: "the encryption context is not UTF-8"}
 		}
 	}
-	text, err := marshal(context)
-	if err != nil {
-		return nil, err
-	}
-	text = append(text, 0)
-	return (*C.char)(unsafe.Pointer(&text[0])), nil
+	return marshal(context)
 }
 
 // marshal writes JSON without the escapes for HTML, which would count against the engine's limits.
