@@ -17,9 +17,15 @@ Asymmetric keys sign, verify, encrypt and decrypt, and tell their public halves:
     digest = engine.digest("alias/signer", "ECDSA_SHA_256", message)
     signature = engine.sign("alias/signer", "ECDSA_SHA_256", digest)
 
+Encrypt, decrypt, sign and verify have a form for many items, which crosses the border to C once::
+
+    blobs = engine.encrypt_batch("alias/app", [b"one", b"two"], {"tenant": "42"})
+    assert list(engine.decrypt_batch(blobs, {"tenant": "42"})) == [b"one", b"two"]
+
 Failures are subclasses of :class:`KmsError`, which carries the code, the message, the request id and the HTTP status.
 """
 
+from ._batch import Batch
 from ._digest import Digest
 from ._engine import DataKey, EncryptionAlgorithm, Engine, SigningAlgorithm, open, version
 from .errors import (
@@ -49,6 +55,7 @@ from .errors import (
 __all__ = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "Batch",
     "ClockNotManualError",
     "ClosedError",
     "ConfigError",

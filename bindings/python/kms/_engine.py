@@ -8,12 +8,13 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable
 from ctypes import byref, c_bool, c_char, c_size_t, c_void_p
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple
 
 from . import _library
+from ._batch import Answers, Batch, Context, Row, contexts_argument, fill, valid_array
 from ._digest import DIGEST_SIZE, Digest
 from ._native import address_of, check, input_argument, lib, take_text, text_argument, to_json, wipe
 from .errors import ClosedError, KmsError
@@ -30,11 +31,11 @@ _OVERHEAD = 128
 #: One more than the longest data key. Larger requests are cut to it: the engine refuses them, and no memory is spent.
 _MAX_DATA_KEY = 1024 + 1
 
-#: First guesses only, likewise: bytes of the longest signature, and of the longest ciphertext of an RSA key.
+#: First guesses only, likewise: bytes of the longest signature, of one of a curve, and of the longest ciphertext of an
+#: RSA key.
 _SIGNATURE = 384
+_CURVE_SIGNATURE = 72
 _RSA_CIPHERTEXT = 384
-
-Context = Union[Mapping[str, str], None]
 
 #: How keys of usage SIGN/VERIFY sign: the first two are for RSA, then for EC_P256 and EC_P256K, then for EC_SM2.
 SigningAlgorithm = Literal["RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256", "ECDSA_SHA_256", "SM2DSA"]
@@ -357,6 +358,88 @@ class Engine:
             byref(valid),
         )
         return valid.value
+
+    def encrypt_batch(
+        self,
+        key_id: str,
+        plaintexts: Iterable[Buffer],
+        context: Context = None,
+        *,
+        contexts: Iterable[Context] | None = None,
+    ) -> Batch[bytes]:
+        """Encrypt many plaintexts under one key in one call, each as :meth:`encrypt` would.
+
+        Args:
+            key_id: the key for all.
+            plaintexts: up to 6144 bytes each.
+            context: the context for all.
+            contexts: instead of it, one for each plaintext.
+
+        Only what concerns no single item is raised here; what has become of each is in the :class:`Batch`.
+        """
+        row = Row(plaintexts)
+        guess = row.total + row.count * _OVERHEAD
+        key = text_argument("key_id", key_id)
+        own = contexts_argument(context, contexts, row.count)
+        return fill(self._use, guess, row.count, lib.kms_encrypt_batch, key, row.count, row.data, row.lens, *own)
+
+    def decrypt_batch(
+        self,
+        blobs: Iterable[Buffer],
+        context: Context = None,
+        *,
+        contexts: Iterable[Context] | None = None,
+    ) -> Batch[bytes]:
+        """Decrypt many blobs, of any keys, in one call, each as :meth:`decrypt` would.
+
+        The contexts are as for :meth:`encrypt_batch`.
+        """
+        row = Row(blobs)
+        own = contexts_argument(context, contexts, row.count)
+        return fill(self._use, row.total, row.count, lib.kms_decrypt_batch, row.count, row.data, row.lens, *own)
+
+    def sign_batch(
+        self,
+        key_id: str,
+        algorithm: SigningAlgorithm,
+        digests: Iterable[Buffer],
+        *,
+        key_version_id: str | None = None,
+    ) -> Batch[bytes]:
+        """Sign many digests with one key in one call, each as :meth:`sign` would."""
+        row = Row(digests)
+        pair = _pair(key_id, key_version_id, algorithm)
+        guess = row.count * (_SIGNATURE if algorithm.startswith("RSA_") else _CURVE_SIGNATURE)
+        return fill(self._use, guess, row.count, lib.kms_sign_batch, *pair, row.count, row.data, row.lens)
+
+    def verify_batch(
+        self,
+        key_id: str,
+        algorithm: SigningAlgorithm,
+        digests: Iterable[Buffer],
+        signatures: Iterable[Buffer],
+        *,
+        key_version_id: str | None = None,
+    ) -> Batch[bool]:
+        """Say for many signatures by one key whether each is one of its digest, as :meth:`verify` would."""
+        row, signed = Row(digests), Row(signatures)
+        if row.count != signed.count:
+            raise ValueError(f"there are {signed.count} signatures for {row.count} digests")
+        valid = valid_array(row.count)
+        answers = Answers(row.count)
+        self._use(
+            lib.kms_verify_batch,
+            *_pair(key_id, key_version_id, algorithm),
+            row.count,
+            row.data,
+            row.lens,
+            signed.data,
+            signed.lens,
+            valid,
+            answers.statuses,
+            answers.errors,
+        )
+        return Batch(list(valid), answers.take())
 
     def asymmetric_encrypt(
         self, key_id: str, algorithm: EncryptionAlgorithm, plaintext: Buffer, *, key_version_id: str | None = None

@@ -28,6 +28,12 @@ _ERR = POINTER(c_void_p)
 # An engine, a key, a version of it, and an algorithm.
 _PAIR = (c_void_p, c_char_p, c_char_p, c_char_p)
 
+# Inputs one behind the other and their lengths; contexts likewise; a place for each length, status and error object.
+_LENS = POINTER(c_size_t)
+_ROW = (c_void_p, _LENS)
+_CONTEXTS = (c_char_p, _LENS)
+_ANSWERS = (POINTER(c_int32), POINTER(c_void_p))
+
 # Texts that the caller must free are c_void_p: ctypes would turn c_char_p into bytes and lose the address.
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "kms_open": (c_int32, (c_uint32, c_char_p, POINTER(Host), POINTER(c_void_p), _ERR)),
@@ -48,6 +54,10 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "kms_digest_update": (c_int32, (c_void_p, c_void_p, c_size_t, _ERR)),
     "kms_digest_final": (c_int32, (c_void_p, c_void_p, _ERR)),
     "kms_digest_free": (None, (c_void_p,)),
+    "kms_encrypt_batch": (c_int32, (c_void_p, c_char_p, c_size_t, *_ROW, *_CONTEXTS, *_OUT, *_ANSWERS, _ERR)),
+    "kms_decrypt_batch": (c_int32, (c_void_p, c_size_t, *_ROW, *_CONTEXTS, *_OUT, *_ANSWERS, _ERR)),
+    "kms_sign_batch": (c_int32, (*_PAIR, c_size_t, *_ROW, *_OUT, *_ANSWERS, _ERR)),
+    "kms_verify_batch": (c_int32, (*_PAIR, c_size_t, *_ROW, *_ROW, POINTER(c_bool), *_ANSWERS, _ERR)),
     "kms_clock_advance": (c_int32, (c_void_p, c_int64, _ERR)),
     "kms_run_due": (c_int32, (c_void_p, POINTER(c_void_p), _ERR)),
     "kms_error_code": (c_char_p, (c_void_p,)),

@@ -8,7 +8,7 @@ from ctypes import byref, c_char, c_void_p
 from typing import TYPE_CHECKING, Any
 
 from . import _library
-from .errors import class_of
+from .errors import KmsError, class_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 lib = _library.load()
 
 
-def check(status: int, error: c_void_p) -> None:
-    """Raise the exception that belongs to a failed call."""
-    if status == 0:
-        return
+def take_error(status: int, error: c_void_p) -> KmsError:
+    """Return the exception that belongs to a failure, and free the engine's error object."""
     try:
         code = lib.kms_error_code(error).decode()
-        failure = class_of(code)(
+        return class_of(code)(
             code,
             lib.kms_error_message(error).decode(),
             lib.kms_error_request_id(error).decode(),
@@ -31,7 +29,12 @@ def check(status: int, error: c_void_p) -> None:
         )
     finally:
         lib.kms_error_free(error)
-    raise failure
+
+
+def check(status: int, error: c_void_p) -> None:
+    """Raise the exception that belongs to a failed call."""
+    if status != 0:
+        raise take_error(status, error)
 
 
 def text_argument(name: str, value: str) -> bytes:
