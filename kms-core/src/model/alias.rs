@@ -1,14 +1,18 @@
 //! An alias: a name that stands for a key and can be moved to another one.
 
-use std::fmt;
+use std::{fmt, str};
+
+use smallvec::SmallVec;
 
 use crate::id::KeyId;
 use crate::time::Timestamp;
 
 /// The name of an alias, prefix included: `alias/` and then letters, digits, `_`, `-` and `/`, at most 255 characters
 /// together; names that begin with `alias/acs` are the service's own (OP-34).
+///
+/// Every call that names its key by an alias makes one: up to 64 characters are kept without allocating.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AliasName(Box<str>);
+pub struct AliasName(SmallVec<[u8; 64]>);
 
 impl AliasName {
     /// What every alias begins with; also what tells an alias from a key id.
@@ -24,31 +28,31 @@ impl AliasName {
             && text.len() <= Self::MAX_LEN
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/'))
             && !text.starts_with(Self::RESERVED);
-        good.then(|| Self(text.into()))
+        good.then(|| Self(SmallVec::from_slice(text.as_bytes())))
     }
 
     /// The whole name, prefix included.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.0).expect("a name is ASCII: parse has seen to it")
     }
 }
 
 impl fmt::Display for AliasName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for AliasName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl serde::Serialize for AliasName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(self.as_str())
     }
 }
 
