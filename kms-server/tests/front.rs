@@ -10,12 +10,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use kms_core::model::AccessKey;
+use kms_core::model::{AccessKey, AccountStatus};
+use kms_core::rng::{EntropyError, Rng};
+use kms_core::secret::SecretBytes;
 use kms_core::time::Timestamp;
-use kms_core::{ErrorCode, KmsError};
+use kms_core::view::View as _;
+use kms_core::{Change, ErrorCode, KmsError};
 use kms_engine::{Config, Engine};
 use kms_server::{Front, FrontOptions, Incoming, Reply};
-use serde_json::Value;
+use kms_store::fault::FaultDisk;
+use kms_store::{Owner, Store};
+use serde_json::{Value, json};
 use signing::{Moment, Signer};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
@@ -164,6 +169,75 @@ fn a_text_goes_in_by_one_way_and_comes_out_by_another() {
     assert_eq!(answer(&back)["Plaintext"], "SGVsbG8+d29ybGQ/Cg==");
     let back = world.get(&[("Action", "Decrypt"), ("CiphertextBlob", &blob), ("EncryptionContext", "")]);
     assert_eq!(refusal(&back), "InvalidParameter CiphertextBlob");
+}
+
+// Goal: who calls is decided by the AccessKey, not by the owner's handle, whichever way the request is signed. Method: a store with an
+// AccessKey of another account than its own. No call makes one today; it is written beneath the engine.
+#[test]
+fn the_account_is_that_of_the_access_key() {
+    const OTHER: &str = "2000000000000002";
+    let disk = FaultDisk::new();
+    let open = || {
+        let config = json!({ "store": "memory:", "root_key": { "hex": "07".repeat(32) } });
+        Engine::open_on(Box::new(disk.reopen()), Config::parse(&config.to_string()).unwrap()).unwrap()
+    };
+    let made = open().create_access_key("").unwrap();
+    let key = AccessKey { account: OTHER.to_owned(), ..made };
+    put(&disk, key.duplicate());
+
+    let engine = Arc::new(open());
+    let world = World { front: Front::new(Arc::clone(&engine), FrontOptions::default()), engine, key };
+    let creator = |answer: &Value| answer["KeyMetadata"]["Creator"].as_str().unwrap().to_owned();
+    assert_eq!(creator(&answer(&world.get(&[("Action", "CreateKey")]))), OTHER);
+    assert_eq!(creator(&answer(&world.post(&[("Action", "CreateKey")]))), OTHER);
+    let created = answer(&world.acs3("CreateKey", &[], &[]));
+    assert_eq!(creator(&created), OTHER);
+    let id = created["KeyMetadata"]["KeyId"].as_str().unwrap();
+    assert_eq!(creator(&answer(&world.get(&[("Action", "DescribeKey"), ("KeyId", id)]))), OTHER);
+    // The owner himself is of the store's account.
+    let owners: Value = serde_json::from_str(&world.engine.call("CreateKey", "{}").result.unwrap()).unwrap();
+    assert_eq!(creator(&owners), "1000000000000000");
+}
+
+/// Writes an AccessKey into a store whose root key is 32 times 7.
+fn put(disk: &FaultDisk, key: AccessKey) {
+    struct Sevens;
+    impl kms_store::RootKey for Sevens {
+        fn establish(&self) -> Result<(SecretBytes, Vec<u8>), KmsError> {
+            Err(ErrorCode::InternalFailure.into())
+        }
+
+        fn recall(&self, _recipe: &[u8]) -> Result<SecretBytes, KmsError> {
+            Ok(SecretBytes::copied_from(&[7; 32]))
+        }
+    }
+
+    /// Bytes that never come again.
+    struct Counting(u64);
+    impl Rng for Counting {
+        fn secret(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+            self.public(out)
+        }
+
+        fn public(&mut self, out: &mut [u8]) -> Result<(), EntropyError> {
+            for chunk in out.chunks_mut(8) {
+                self.0 += 1;
+                chunk.copy_from_slice(&self.0.to_le_bytes()[..chunk.len()]);
+            }
+            Ok(())
+        }
+    }
+
+    let mut rng = Counting(0);
+    let status = AccountStatus::Enabled;
+    // What a store has already it keeps.
+    let owner = Owner { account: String::new(), region: String::new(), status, configured: status };
+    let now = key.created;
+    let store = Store::open(Box::new(disk.reopen()), &Sevens, &owner, now, &mut rng).unwrap();
+    let reader = store.reader();
+    assert!(reader.access_key(&key.id).unwrap().is_some());
+    let prepared = store.prepare(&reader, vec![Change::PutAccessKey(Box::new(key))], now, &mut rng).unwrap();
+    store.commit(prepared, &mut rng, &|_| ()).unwrap();
 }
 
 #[test]
