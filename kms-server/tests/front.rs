@@ -255,6 +255,63 @@ fn unknown_and_blank_parameters_do_no_harm() {
     assert_eq!(answer(&reply)["TotalCount"], 0);
 }
 
+// What newer SDKs can send beside the contract's parameters.
+#[test]
+fn newer_parameters_do_no_harm() {
+    let world = World::new();
+    for (number, (name, text)) in [
+        ("DKMSInstanceId", "kst-1"),
+        ("Policy", r#"{"Version":"1","Statement":[]}"#),
+        ("Recipient", r#"{"AttestationDocument":"eA=="}"#),
+        ("Recipient.AttestationDocument", "eA=="),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let created = answer(&world.get(&[("Action", "CreateKey"), (name, text)]));
+        let id = created["KeyMetadata"]["KeyId"].as_str().unwrap();
+        let made = answer(&world.acs3("GenerateDataKey", &[("KeyId", id)], &[(name, text)]));
+        assert_eq!(STANDARD.decode(made["Plaintext"].as_str().unwrap()).unwrap().len(), 32, "{name}");
+        assert_eq!(world.keys(), number as u64 + 1, "{name}");
+    }
+}
+
+// Lists into an action: each spelling stands for what the contract has as JSON.
+#[test]
+fn a_list_may_come_flattened() {
+    let world = World::new();
+    let created = answer(&world.get(&[("Action", "CreateKey")]));
+    let id = created["KeyMetadata"]["KeyId"].as_str().unwrap();
+    let tags = || answer(&world.get(&[("Action", "ListResourceTags"), ("KeyId", id)]))["Tags"]["Tag"].clone();
+    let tag = |key: &str, value: &str| json!({ "KeyId": id, "TagKey": key, "TagValue": value });
+    let flattened = [
+        ("KeyId", id),
+        ("Tags.1.TagKey", "team"),
+        ("Tags.1.TagValue", "billing & co"),
+        ("Tags.2.TagKey", "stage"),
+        ("Tags.2.TagValue", ""),
+    ];
+    answer(&world.post(&[&[("Action", "TagResource")], &flattened[..]].concat()));
+    let mut found = tags();
+    found.as_array_mut().unwrap().sort_by_key(|tag| tag["TagKey"].to_string());
+    assert_eq!(found, json!([tag("stage", ""), tag("team", "billing & co")]));
+
+    let untag = [("KeyId", id), ("TagKeys.1", "stage"), ("TagKeys.2", "none such")];
+    answer(&world.acs3("UntagResource", &untag, &[]));
+    assert_eq!(tags(), json!([tag("team", "billing & co")]));
+
+    let filtered = |state: &str| {
+        let filter = [("Filters.1.Key", "KeyState"), ("Filters.1.Values.1", state)];
+        answer(&world.get(&[("Action", "ListKeys"), filter[0], filter[1]]))["TotalCount"].clone()
+    };
+    assert_eq!((filtered("Enabled"), filtered("Disabled")), (json!(1), json!(0)));
+
+    // A number that is missing makes it no list.
+    let holed = [("Action", "TagResource"), ("KeyId", id), ("Tags.2.TagKey", "x"), ("Tags.2.TagValue", "")];
+    assert_eq!(refusal(&world.get(&holed)), "InvalidParameter Tags");
+    assert_eq!(tags(), json!([tag("team", "billing & co")]));
+}
+
 /// OP-10: each row is wrong in what it shows and in all that is looked at later.
 #[test]
 fn checks_come_in_the_contracts_order() {
