@@ -40,7 +40,7 @@ impl<T: fmt::Debug> fmt::Debug for Held<'_, T> {
     }
 }
 
-/// How many records there are, those past their DeleteDate but not yet swept included.
+/// How many records there are of each kind that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Keys in every state.
@@ -49,6 +49,15 @@ pub struct Totals {
     pub aliases: u64,
     /// Versions that CreateKeyVersion has made.
     pub added_versions: u64,
+}
+
+/// How many records there are at an instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that callers find.
+    pub live: Totals,
+    /// The keys whose DeleteDate has come and that no sweep has removed yet, and what belongs to them.
+    pub gone: Totals,
 }
 
 /// A place in the list of keys, which runs by creation time and then by id (OP-14).
@@ -127,11 +136,20 @@ pub trait View {
     /// The store's.
     fn alias(&self, name: &AliasName) -> Result<Option<Held<'_, Alias>>, KmsError>;
 
-    /// How many records there are.
+    /// The key with this id, for a list that looks through many: it is no precondition of what the plan writes.
     ///
     /// # Errors
     /// The store's.
-    fn totals(&self) -> Result<Totals, KmsError>;
+    fn glimpse_key(&self, id: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
+        self.key(id)
+    }
+
+    /// How many records there are at `now`. What it costs does not depend on how many that is, nor on how many are gone,
+    /// unless it is asked for the first time or the time has made a leap since.
+    ///
+    /// # Errors
+    /// The store's.
+    fn counts(&self, now: Timestamp) -> Result<Counts, KmsError>;
 
     /// Up to `limit` keys behind `after`, in the order of [`KeyPlace`].
     ///

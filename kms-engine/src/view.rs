@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion};
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Counts, Due, DuePlace, Held, ImportKeys, KeyPlace, View};
 use kms_core::{ErrorCode, KmsError};
 use kms_store::{CommitError, Reader, Store};
 use papaya::LocalGuard;
@@ -109,8 +109,8 @@ impl View for CachedView<'_> {
         self.fill(|reader| reader.alias(name), |alias, began| self.cache.fill_alias(name, alias, began))
     }
 
-    fn totals(&self) -> Result<Totals, KmsError> {
-        self.settled(View::totals)
+    fn counts(&self, now: Timestamp) -> Result<Counts, KmsError> {
+        self.settled(|reader| reader.counts(now))
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {

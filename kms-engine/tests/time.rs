@@ -166,6 +166,77 @@ fn a_sweep_does_all_that_is_due() {
     assert_eq!(report(&engine), json!({ "DeletedKeys": 0, "ExpiredMaterials": 0, "RotatedKeys": 0 }));
 }
 
+/// Every entry of a list, by the ids of the keys; the total that each page tells is the number of entries.
+fn listed(engine: &Engine, action: &str, list: &str, entry: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut totals = HashSet::new();
+    for number in 1.. {
+        let reply = call(engine, action, json!({ "PageNumber": number, "PageSize": 100 })).unwrap();
+        totals.insert(reply["TotalCount"].as_u64().unwrap());
+        let page = reply[list][entry].as_array().unwrap();
+        ids.extend(page.iter().map(|entry| entry["KeyId"].as_str().unwrap().to_owned()));
+        if page.len() < 100 {
+            break;
+        }
+    }
+    assert_eq!(totals, HashSet::from([ids.len() as u64]), "{action}");
+    ids
+}
+
+/// Goal: lists and their totals are without the keys that are gone, however many and wherever they stand, before the sweep,
+/// in the middle of it, and after a restart. Method: more of them than are read at a time, hundreds in one second, with aliases,
+/// one of which is taken by another key.
+#[test]
+fn lists_are_without_keys_that_are_gone() {
+    let disk = FaultDisk::new();
+    let mut engine = open(&disk);
+    let mut live = Vec::new();
+    let mut doomed = Vec::new();
+    for i in 0..900 {
+        let key = call(&engine, "CreateKey", json!({})).unwrap()["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+        call(&engine, "CreateAlias", json!({ "KeyId": key, "AliasName": format!("alias/{i}") })).unwrap();
+        let of = if i % 300 < 20 { &mut live } else { &mut doomed };
+        of.push(key);
+        if i % 100 == 0 {
+            engine.advance_clock(1).unwrap();
+        }
+    }
+    for (i, key) in doomed.iter().enumerate() {
+        // 600 at once, and then one each second.
+        call(&engine, "ScheduleKeyDeletion", json!({ "KeyId": key, "PendingWindowInDays": 7 })).unwrap();
+        if i >= 600 {
+            engine.advance_clock(1).unwrap();
+        }
+    }
+    let mut left: HashSet<&String> = live.iter().chain(&doomed).collect();
+    let check = |engine: &Engine, left: &HashSet<&String>, aliases: usize| {
+        assert_eq!(listed(engine, "ListKeys", "Keys", "Key").iter().collect::<HashSet<_>>(), *left);
+        let by_alias = listed(engine, "ListAliases", "Aliases", "Alias");
+        assert_eq!(by_alias.len(), aliases);
+        assert_eq!(by_alias.iter().collect::<HashSet<_>>(), *left);
+    };
+    check(&engine, &left, 900);
+    engine.advance_clock(WEEK - 240).unwrap();
+    doomed[..=600].iter().for_each(|key| assert!(left.remove(key)));
+    check(&engine, &left, left.len());
+    for key in &doomed[601..610] {
+        engine.advance_clock(1).unwrap();
+        left.remove(key);
+        check(&engine, &left, left.len());
+    }
+    // The alias of a key that is gone is free.
+    call(&engine, "CreateAlias", json!({ "KeyId": live[0], "AliasName": "alias/100" })).unwrap();
+    check(&engine, &left, left.len() + 1);
+    drop(engine);
+    engine = open(&disk);
+    check(&engine, &left, left.len() + 1);
+    assert_eq!(report(&engine)["DeletedKeys"], 610);
+    check(&engine, &left, left.len() + 1);
+    engine.advance_clock(2 * WEEK).unwrap();
+    left.retain(|key| live.contains(*key));
+    check(&engine, &left, live.len() + 1);
+}
+
 /// Goal: an engine with `sweep` does what is due by itself, and closing it does not wait for its next turn.
 #[test]
 fn a_thread_of_the_engines_own_does_what_is_due() {

@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kms_core::rng::Rng;
 use kms_core::time::Timestamp;
-use kms_core::view::Totals;
+use kms_core::view::{DuePlace, Totals};
 use kms_core::{ErrorCode, KmsError};
 use kms_secmem::lock::{Condvar, Mutex};
 
 use crate::codec::{Head, Record};
+use crate::count::{self, Census, Doomed, Gone};
 use crate::keys;
 use crate::raw::{Batch, Expect, RawError, RawKv, Rev, Write};
 use crate::seal::{Front, RecordType, Sealer};
@@ -42,8 +43,8 @@ pub enum CommitError {
 pub struct Prepared {
     /// What the plan has read.
     pub(crate) expect: Vec<(Vec<u8>, Expect)>,
-    /// The totals, if the plan has looked at them: a limit may hang on them.
-    pub(crate) totals: Option<Totals>,
+    /// The counts, if the plan has looked at them: a limit may hang on them.
+    pub(crate) census: Option<Census>,
     pub(crate) writes: Vec<Write>,
     /// How many keys there will be more.
     pub(crate) keys: i64,
@@ -51,6 +52,9 @@ pub struct Prepared {
     pub(crate) aliases: i64,
     /// How many versions of CreateKeyVersion there will be more.
     pub(crate) added_versions: i64,
+    /// The keys that it writes, if they await their deletion: as they are found, and as they are left.
+    pub(crate) doomed_before: Vec<Doomed>,
+    pub(crate) doomed_after: Vec<Doomed>,
     pub(crate) touched: Vec<Touched>,
     /// What the store is to remember as a time it has acted on.
     pub(crate) latest: Timestamp,
@@ -83,6 +87,14 @@ struct Base {
     rev: Rev,
     front: Front,
     head: Head,
+    /// What of that is gone. Who holds the right to count changes it.
+    gone: Gone,
+}
+
+impl Base {
+    const fn census(&self) -> Census {
+        Census { recorded: self.head.totals, gone: self.gone }
+    }
 }
 
 /// The queue, and what is known of the store's end.
@@ -90,6 +102,9 @@ struct Base {
 pub(crate) struct Committer {
     queue: Mutex<Queue>,
     base: Mutex<Base>,
+    /// The right to count what is gone. A leader holds it for as long as a batch may be seen that is not published: nobody
+    /// counts that twice, or never.
+    counting: Mutex<()>,
     changed: Condvar,
     /// The last revision that is on disk and that no cache contradicts.
     published: AtomicU64,
@@ -112,7 +127,8 @@ impl Committer {
     pub(crate) fn new(rev: Rev, front: Front, head: Head) -> Self {
         Self {
             queue: Mutex::default(),
-            base: Mutex::new(Base { rev, front, head }),
+            base: Mutex::new(Base { rev, front, head, gone: Gone::default() }),
+            counting: Mutex::default(),
             changed: Condvar::new(),
             published: AtomicU64::new(rev),
             flight: AtomicU64::new(0),
@@ -166,10 +182,11 @@ impl Committer {
 
     /// Writes what can be written of a group, and settles every ticket of it.
     fn write(&self, group: &[Arc<Ticket>], rng: &mut dyn Rng, surroundings: &Surroundings<'_>) {
-        let mut base = *self.base.lock();
         let mut members: Vec<&Arc<Ticket>> = group.iter().collect();
         while !members.is_empty() {
-            settle_clashes(&mut members, base.head.totals);
+            let _counting = self.counting.lock();
+            let base = *self.base.lock();
+            settle_clashes(&mut members, base.census());
             let (batch, front, head) = match assemble(&members, &base, rng, surroundings.sealer) {
                 Ok(assembled) => assembled,
                 Err(error) => return settle_all(&members, &error),
@@ -177,8 +194,9 @@ impl Committer {
             self.flight.fetch_add(1, Ordering::AcqRel);
             let result = surroundings.raw.commit(&batch);
             if let Ok(rev) = &result {
-                base = Base { rev: *rev, front, head };
-                *self.base.lock() = base;
+                let mut gone = base.gone;
+                members.iter().for_each(|member| follow(&mut gone, &member.prepared));
+                *self.base.lock() = Base { rev: *rev, front, head, gone };
                 let touched: Vec<Touched> =
                     members.iter().flat_map(|member| member.prepared.touched.iter().cloned()).collect();
                 (surroundings.invalidate)(&touched);
@@ -257,9 +275,30 @@ impl Committer {
         if self.taken_back() == taken_back { Ok(()) } else { Err(CommitError::Conflict) }
     }
 
-    /// The totals, as of the last commit that is published.
-    pub(crate) fn totals(&self) -> Totals {
-        self.base.lock().head.totals
+    /// What there is, as of the last commit that is published, and what of it is known to be gone.
+    pub(crate) fn census(&self) -> Census {
+        self.base.lock().census()
+    }
+
+    /// What there is, as of the last commit that is published, and what of it is gone at `now`. `count` goes on counting
+    /// towards a place; it is called while nothing is being committed, again and again if it does not come so far.
+    pub(crate) fn census_at(
+        &self,
+        now: Timestamp,
+        count: impl Fn(Gone, DuePlace) -> Result<Gone, KmsError>,
+    ) -> Result<Census, KmsError> {
+        let end = count::end(now);
+        let mut census = self.census();
+        while census.gone.until != Some(end) {
+            // Let go of in between, so that commits wait for a portion only.
+            let _counting = self.counting.lock();
+            census = self.census();
+            if census.gone.until != Some(end) {
+                census.gone = count(census.gone, end)?;
+                self.base.lock().gone = census.gone;
+            }
+        }
+        Ok(census)
     }
 
     /// The latest time that the store has acted on.
@@ -284,12 +323,12 @@ impl Drop for Lead<'_> {
 }
 
 /// Refuses members that have read what an earlier one of the same group writes.
-fn settle_clashes(members: &mut Vec<&Arc<Ticket>>, mut totals: Totals) {
+fn settle_clashes(members: &mut Vec<&Arc<Ticket>>, mut census: Census) {
     let mut written: HashSet<&[u8]> = HashSet::new();
     members.retain(|member| {
         let prepared = &member.prepared;
         let stale = prepared.expect.iter().any(|(key, _)| written.contains(key.as_slice()))
-            || prepared.totals.is_some_and(|seen| seen != totals);
+            || prepared.census.is_some_and(|seen| seen != census);
         if stale {
             member.settle(Err(CommitError::Conflict));
             return false;
@@ -297,7 +336,8 @@ fn settle_clashes(members: &mut Vec<&Arc<Ticket>>, mut totals: Totals) {
         written.extend(prepared.writes.iter().map(|write| match write {
             Write::Put { key, .. } | Write::Delete { key } => key.as_slice(),
         }));
-        totals = add(totals, prepared).unwrap_or(totals);
+        census.recorded = add(census.recorded, prepared).unwrap_or(census.recorded);
+        follow(&mut census.gone, prepared);
         true
     });
 }
@@ -309,6 +349,10 @@ fn add(totals: Totals, prepared: &Prepared) -> Option<Totals> {
         aliases: totals.aliases.checked_add_signed(prepared.aliases)?,
         added_versions: totals.added_versions.checked_add_signed(prepared.added_versions)?,
     })
+}
+
+fn follow(gone: &mut Gone, prepared: &Prepared) {
+    gone.follow(&prepared.doomed_before, &prepared.doomed_after);
 }
 
 fn settle_all(members: &[&Arc<Ticket>], error: &KmsError) {

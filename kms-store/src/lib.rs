@@ -16,6 +16,7 @@
 
 mod codec;
 mod commit;
+mod count;
 pub mod fault;
 mod header;
 mod keys;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use kms_core::id::{KeyId, KeyVersionId};
 use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, Key, KeyVersion, VersionRecord};
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Counts, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{ErrorCode, KmsError};
 
 use crate::codec::{Owner, Record, why};
 use crate::commit::{CommitError, Committer};
+use crate::count::{Census, Doomed, Gone};
 use crate::keys::{self, NameHash};
-use crate::raw::{Direction, Expect, RawKv, Rev};
+use crate::raw::{Direction, Expect, RawKv, Rev, Stored};
 use crate::seal::{Front, RecordType, Sealer};
 use crate::value::{Layout, read_layout};
 
@@ -36,7 +37,7 @@ pub struct Reader<'s> {
     sealer: &'s Sealer,
     committer: &'s Committer,
     reads: RefCell<HashMap<Vec<u8>, Read>>,
-    totals: Cell<Option<Totals>>,
+    census: Cell<Option<Census>>,
     /// The newest revision read.
     latest: Cell<Rev>,
     /// Something was not there, or was one of many: its revision says nothing about a removal that is under way.
@@ -67,7 +68,7 @@ impl<'s> Reader<'s> {
             sealer,
             committer,
             reads: RefCell::default(),
-            totals: Cell::new(None),
+            census: Cell::new(None),
             latest: Cell::new(0),
             absent: Cell::new(false),
             taken_back: committer.taken_back(),
@@ -89,11 +90,15 @@ impl<'s> Reader<'s> {
         self.committer.try_settle(self.latest.get(), self.absent.get(), self.taken_back)
     }
 
-    /// Whether records came or went since the totals were read, so that totals and lists may be of two instants. What
-    /// writes need not ask: its commit is checked against the totals that it has read.
+    /// Whether records came or went since they were counted, so that counts and lists may be of two instants. What writes
+    /// need not ask: its commit is checked against the counts that it has read.
     #[must_use]
     pub fn is_torn(&self) -> bool {
-        self.totals.get().is_some_and(|read| read != self.committer.totals())
+        let changed = |read: Census| {
+            let now = self.committer.census();
+            now.recorded != read.recorded || (now.gone.until == read.gone.until && now.gone.of != read.gone.of)
+        };
+        self.census.get().is_some_and(changed)
     }
 
     /// Whom the store belongs to.
@@ -105,9 +110,9 @@ impl<'s> Reader<'s> {
     }
 
     /// What a writer is checked against.
-    pub(crate) fn read_set(&self) -> (Vec<(Vec<u8>, Expect)>, Option<Totals>) {
+    pub(crate) fn read_set(&self) -> (Vec<(Vec<u8>, Expect)>, Option<Census>) {
         let expect = self.reads.borrow().iter().map(|(key, (expect, _))| (key.clone(), *expect)).collect();
-        (expect, self.totals.get())
+        (expect, self.census.get())
     }
 
     /// What stands under a key that was read.
@@ -133,32 +138,41 @@ impl<'s> Reader<'s> {
 
     /// Reads, opens and remembers a record.
     fn record<R: Record>(&self, key: Vec<u8>, kind: RecordType) -> Result<Option<R>, KmsError> {
+        let (record, read) = match self.glimpse(&key, kind)? {
+            Some((record, rev, standing)) => (Some(record), (Expect::Rev(rev), Some(standing))),
+            None => (None, (Expect::Absent, None)),
+        };
+        // The first reading stands: what a plan saw later is the same, or the commit finds out.
+        self.reads.borrow_mut().entry(key).or_insert(read);
+        Ok(record)
+    }
+
+    /// Reads and opens a record. It becomes no precondition, and takes no memory: lists look at very many.
+    fn glimpse<R: Record>(&self, key: &[u8], kind: RecordType) -> Result<Option<(R, Rev, Standing)>, KmsError> {
         for _ in 0..READS {
-            let Some(stored) = self.raw.get(&key)? else {
+            let Some(stored) = self.raw.get(key)? else {
                 self.absent.set(true);
-                self.remember(key, Expect::Absent, None);
                 return Ok(None);
             };
             self.latest.set(self.latest.get().max(stored.rev));
             let layout = read_layout(&stored.value).ok_or_else(|| damaged("a value has no form of ours"))?;
             let (sealed, pieces) = match layout {
                 Layout::Whole(sealed) => (sealed.to_vec(), 0),
-                Layout::Split(front, pieces) => match self.gather(&key, front, pieces)? {
+                Layout::Split(front, pieces) => match self.gather(key, front, pieces)? {
                     Some(sealed) => (sealed, pieces),
-                    None if self.raw.get(&key)?.is_some_and(|now| now.rev == stored.rev) => {
+                    None if self.raw.get(key)?.is_some_and(|now| now.rev == stored.rev) => {
                         return Err(damaged("a piece of a record is missing"));
                     }
                     // Replaced between the two reads: the pieces are those of its successor now.
                     None => continue,
                 },
             };
-            let (front, payload) = self.sealer.open(&key, &sealed).map_err(|_| damaged("a record does not open"))?;
+            let (front, payload) = self.sealer.open(key, &sealed).map_err(|_| damaged("a record does not open"))?;
             if front.kind != kind {
                 return Err(damaged("a record is of another kind"));
             }
             let record = R::decode(front.schema, &payload).map_err(|_| damaged(why::<R>(front.schema)))?;
-            self.remember(key, Expect::Rev(stored.rev), Some(Standing { front, pieces }));
-            return Ok(Some(record));
+            return Ok(Some((record, stored.rev, Standing { front, pieces })));
         }
         Err(ErrorCode::ServiceUnavailableTemporary.into())
     }
@@ -175,11 +189,6 @@ impl<'s> Reader<'s> {
         Ok(Some(sealed))
     }
 
-    fn remember(&self, key: Vec<u8>, expect: Expect, standing: Option<Standing>) {
-        // The first reading stands: what a plan saw later is the same, or the commit finds out.
-        self.reads.borrow_mut().entry(key).or_insert((expect, standing));
-    }
-
     /// Up to `limit` keys of list entries behind `after`, each opened and so known to be ours.
     fn entries(
         &self,
@@ -190,12 +199,41 @@ impl<'s> Reader<'s> {
     ) -> Result<Vec<Vec<u8>>, KmsError> {
         self.absent.set(true);
         let entries = self.raw.scan(prefix, after, limit, direction)?;
-        let open = |(key, stored): (Vec<u8>, crate::raw::Stored)| {
-            let (front, _) =
-                self.sealer.open(&key, &stored.value).map_err(|_| damaged("an entry of a list does not open"))?;
-            if front.kind == RecordType::Entry { Ok(key) } else { Err(damaged("an entry of a list is none")) }
+        entries.into_iter().map(|(key, stored)| self.open_entry(key, &stored)).collect()
+    }
+
+    fn open_entry(&self, key: Vec<u8>, stored: &Stored) -> Result<Vec<u8>, KmsError> {
+        let (front, _) =
+            self.sealer.open(&key, &stored.value).map_err(|_| damaged("an entry of a list does not open"))?;
+        if front.kind == RecordType::Entry { Ok(key) } else { Err(damaged("an entry of a list is none")) }
+    }
+
+    /// Goes on counting what is gone, towards `end`: by a portion, if that is later than it was counted to.
+    fn count(&self, mut gone: Gone, end: DuePlace) -> Result<Gone, KmsError> {
+        let doomed = |place: DuePlace| {
+            let key = self.glimpse::<Key>(&keys::key(&place.id), RecordType::Key)?;
+            let of = key.and_then(|(key, ..)| Doomed::of(&key)).map_or(Totals::default(), |doomed| doomed.of);
+            Ok::<_, KmsError>(Doomed { place, of })
         };
-        entries.into_iter().map(open).collect()
+        if gone.covers(end) {
+            // The clock has been set back, by some seconds mostly.
+            let mut after = end;
+            while let Some(until) = gone.until.filter(|until| after < *until) {
+                let places = self.due(Due::Deletion, until.at, Some(after), CHUNK)?;
+                for place in places.iter().filter(|place| **place <= until) {
+                    gone.take(&doomed(*place)?);
+                }
+                after = places.last().filter(|_| places.len() == CHUNK).map_or(until, |last| *last);
+            }
+            gone.until = Some(end);
+        } else {
+            let places = self.due(Due::Deletion, end.at, gone.until, CHUNK)?;
+            for place in &places {
+                gone.add(&doomed(*place)?);
+            }
+            gone.until = places.last().filter(|_| places.len() == CHUNK).map_or(Some(end), |last| Some(*last));
+        }
+        Ok(gone)
     }
 
     /// All aliases of one second, behind `prefix`, in the order of their names.
@@ -231,10 +269,15 @@ impl View for Reader<'_> {
         Ok(self.alias_record(name)?.map(|alias| Held::Shared(Arc::new(alias))))
     }
 
-    fn totals(&self) -> Result<Totals, KmsError> {
-        let totals = self.committer.totals();
-        self.totals.set(Some(totals));
-        Ok(totals)
+    fn glimpse_key(&self, id: &KeyId) -> Result<Option<Held<'_, Key>>, KmsError> {
+        let found = self.glimpse(&keys::key(id), RecordType::Key)?;
+        Ok(found.map(|(key, ..)| Held::Shared(Arc::new(key))))
+    }
+
+    fn counts(&self, now: Timestamp) -> Result<Counts, KmsError> {
+        let census = self.committer.census_at(now, |gone, end| self.count(gone, end))?;
+        self.census.set(Some(census));
+        Ok(census.counts())
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {
@@ -257,14 +300,17 @@ impl View for Reader<'_> {
         after: Option<DuePlace>,
         limit: usize,
     ) -> Result<Vec<DuePlace>, KmsError> {
+        self.absent.set(true);
         let after = after.map(|place| keys::due_list(due, place.at, &place.id));
         let mut places = Vec::new();
-        for key in self.entries(&keys::due_list_of(due), after.as_deref(), limit, Direction::Forward)? {
+        for (key, stored) in self.raw.scan(&keys::due_list_of(due), after.as_deref(), limit, Direction::Forward)? {
             let (at, id) = keys::read_entry(&key, keys::DUE_PREFIX)
                 .ok_or_else(|| damaged("a list of due keys has an entry of another form"))?;
+            // What comes later is not asked for, and not opened.
             if at > until {
                 break;
             }
+            self.open_entry(key, &stored)?;
             places.push(DuePlace { at, id: KeyId::from_bytes(id) });
         }
         Ok(places)

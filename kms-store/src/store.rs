@@ -12,6 +12,7 @@ use kms_core::{Change, ErrorCode, KmsError};
 
 use crate::codec::{Head, Owner, Record, V1, why};
 use crate::commit::{CommitError, Committer, Prepared, Surroundings};
+use crate::count::Doomed;
 use crate::header::{self, RootKey};
 use crate::keys;
 use crate::raw::{Batch, Direction, Expect, RawError, RawKv, Write};
@@ -142,7 +143,10 @@ impl Store {
         let mut writer = Writer { store: self, reader, writes: Vec::new(), rng };
         let (mut key_count, mut alias_count, mut added_versions) = (0, 0, 0);
         let mut touched = Vec::new();
+        let (mut doomed_before, mut doomed_after) = (Vec::new(), Vec::new());
         for (id, Edit { before, after }) in draft.keys {
+            doomed_before.extend(before.as_ref().and_then(Doomed::of));
+            doomed_after.extend(after.as_ref().and_then(Doomed::of));
             key_count += i64::from(after.is_some()) - i64::from(before.is_some());
             let added = |key: &Option<Key>| key.as_ref().map_or(0, |key| key.added_versions().cast_signed());
             added_versions += added(&after) - added(&before);
@@ -181,8 +185,19 @@ impl Store {
             touched.push(Touched::Owner);
         }
         let writes = writer.writes;
-        let (expect, totals) = reader.read_set();
-        Ok(Prepared { expect, totals, writes, keys: key_count, aliases: alias_count, added_versions, touched, latest })
+        let (expect, census) = reader.read_set();
+        Ok(Prepared {
+            expect,
+            census,
+            writes,
+            keys: key_count,
+            aliases: alias_count,
+            added_versions,
+            doomed_before,
+            doomed_after,
+            touched,
+            latest,
+        })
     }
 
     /// Commits a plan's writes; on disk when this returns `Ok`. `invalidate` is told, on whichever thread leads the commit
@@ -210,9 +225,19 @@ impl Store {
         let mut writer = Writer { store: self, reader: &reader, writes: Vec::new(), rng };
         writer.record(keys::SETTINGS.to_vec(), RecordType::Settings, Some(&owner))?;
         let writes = writer.writes;
-        let (expect, totals) = reader.read_set();
-        let touched = vec![Touched::Owner];
-        let prepared = Prepared { expect, totals, writes, keys: 0, aliases: 0, added_versions: 0, touched, latest };
+        let (expect, census) = reader.read_set();
+        let prepared = Prepared {
+            expect,
+            census,
+            writes,
+            keys: 0,
+            aliases: 0,
+            added_versions: 0,
+            doomed_before: Vec::new(),
+            doomed_after: Vec::new(),
+            touched: vec![Touched::Owner],
+            latest,
+        };
         self.commit(prepared, rng, &|_| {}).map_err(|error| match error {
             CommitError::Conflict => ErrorCode::InternalFailure.into(),
             CommitError::Failed(error) => error,

@@ -12,7 +12,7 @@ use kms_core::model::{AccessKey, AccessKeyId, AccountStatus, Alias, AliasName, K
 use kms_core::op::{Ctx, KeyRef, crypt, datakey};
 use kms_core::params::Params;
 use kms_core::time::Timestamp;
-use kms_core::view::{AliasScope, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
+use kms_core::view::{AliasScope, Counts, Due, DuePlace, Held, ImportKeys, KeyPlace, Totals, View};
 use kms_core::{Action, Change, KmsError};
 use kms_engine::os_rng::OsRng;
 
@@ -39,8 +39,9 @@ impl View for OneKey {
         Ok(None)
     }
 
-    fn totals(&self) -> Result<Totals, KmsError> {
-        Ok(Totals { keys: self.key.iter().count() as u64, aliases: 0, added_versions: 0 })
+    fn counts(&self, _: Timestamp) -> Result<Counts, KmsError> {
+        let live = Totals { keys: self.key.iter().count() as u64, ..Totals::default() };
+        Ok(Counts { live, gone: Totals::default() })
     }
 
     fn keys(&self, after: Option<KeyPlace>, limit: usize) -> Result<Vec<KeyPlace>, KmsError> {

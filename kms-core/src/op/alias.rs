@@ -1,10 +1,8 @@
 //! Aliases: names for keys.
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 
-use super::key::gone_keys;
+use super::key::GoneKeys;
 use super::page::{CHUNK, Page, PageReply};
 use super::{Ctx, KeyRef, Nothing, Operation, Outcome, Step};
 use crate::Change;
@@ -50,9 +48,7 @@ impl Operation for CreateAlias {
         };
         ctx.reach(Step::Limits);
         if let Some(limit) = ctx.settings.limits.aliases
-            // What is gone is counted only where it decides.
-            && ctx.view.totals()?.aliases >= limit
-            && live_aliases(ctx)? >= limit
+            && ctx.view.counts(ctx.now)?.live.aliases >= limit
         {
             return Err(ErrorCode::LimitExceeded.into());
         }
@@ -140,11 +136,11 @@ struct ListedAlias {
     alias_arn: String,
 }
 
-/// One page of the aliases in `scope`, without those of keys that are gone.
+/// One page of the `total` aliases in `scope`. Those of keys that are gone are passed over, where there may be such.
 fn list(
     scope: AliasScope,
     page: Page,
-    gone: &HashSet<KeyId>,
+    mut gone: Option<GoneKeys>,
     total: u64,
     ctx: &Ctx<'_>,
 ) -> Result<ListAliasesReply, KmsError> {
@@ -154,7 +150,12 @@ fn list(
         let chunk = ctx.view.aliases(scope, after.as_deref(), CHUNK)?;
         let Some(last) = chunk.last() else { break };
         after = Some(last.clone());
-        for entry in chunk.iter().filter(|entry| !gone.contains(&entry.key)) {
+        for entry in &chunk {
+            if let Some(gone) = &mut gone
+                && gone.contain(&entry.key, ctx)?
+            {
+                continue;
+            }
             if seen >= skip && alias.len() < size {
                 let alias_arn = ctx.settings.arn(&entry.name);
                 alias.push(ListedAlias { key_id: entry.key, alias_name: entry.name.clone(), alias_arn });
@@ -164,16 +165,6 @@ fn list(
     }
     // Aliases that came while the list was read may be in it; then the total counts them too.
     Ok(ListAliasesReply { aliases: AliasList { alias }, page: page.reply(total.max(seen)) })
-}
-
-/// How many of the recorded aliases belong to these keys.
-fn aliases_of(gone: &HashSet<KeyId>, ctx: &Ctx<'_>) -> Result<u64, KmsError> {
-    gone.iter().try_fold(0, |sum, id| Ok(sum + ctx.view.key(id)?.map_or(0, |key| u64::from(key.aliases))))
-}
-
-fn live_aliases(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
-    let recorded = ctx.view.totals()?.aliases;
-    Ok(recorded.saturating_sub(aliases_of(&gone_keys(ctx)?, ctx)?))
 }
 
 /// ListAliases.
@@ -190,10 +181,8 @@ impl Operation for ListAliases {
     }
 
     fn plan(page: Page, ctx: &mut Ctx<'_>) -> Result<Outcome<ListAliasesReply>, KmsError> {
-        let recorded = ctx.view.totals()?.aliases;
-        let gone = gone_keys(ctx)?;
-        let total = recorded.saturating_sub(aliases_of(&gone, ctx)?);
-        Ok(Outcome::read(list(AliasScope::All, page, &gone, total, ctx)?))
+        let counts = ctx.view.counts(ctx.now)?;
+        Ok(Outcome::read(list(AliasScope::All, page, Some(GoneKeys::new(counts)), counts.live.aliases, ctx)?))
     }
 }
 
@@ -212,6 +201,6 @@ impl Operation for ListAliasesByKeyId {
 
     fn plan((key, page): Self::Request<'_>, ctx: &mut Ctx<'_>) -> Result<Outcome<ListAliasesReply>, KmsError> {
         let key = ctx.enter(&key, Gate::ListAliasesByKeyId)?;
-        Ok(Outcome::read(list(AliasScope::Key(key.id), page, &HashSet::new(), u64::from(key.aliases), ctx)?))
+        Ok(Outcome::read(list(AliasScope::Key(key.id), page, None, u64::from(key.aliases), ctx)?))
     }
 }

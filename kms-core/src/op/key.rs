@@ -14,7 +14,7 @@ use crate::model::{Key, KeySpec, KeyUsage, Origin, ProtectionLevel, Settings, Ta
 use crate::params::{Object, Params};
 use crate::state::KeyState;
 use crate::time::{Interval, Timestamp};
-use crate::view::{Due, DuePlace};
+use crate::view::{Counts, Due, DuePlace};
 
 /// CreateKey.
 #[derive(Debug)]
@@ -62,9 +62,7 @@ impl Operation for CreateKey {
         }
         ctx.reach(Step::Limits);
         if let Some(limit) = ctx.settings.limits.keys
-            // What is gone is counted only where it decides.
-            && ctx.view.totals()?.keys >= limit
-            && live_keys(ctx)? >= limit
+            && ctx.view.counts(ctx.now)?.live.keys >= limit
         {
             return Err(ErrorCode::LimitExceeded.into());
         }
@@ -263,8 +261,8 @@ impl Operation for ListKeys {
     }
 
     fn plan(request: ListKeysRequest, ctx: &mut Ctx<'_>) -> Result<Outcome<ListKeysReply>, KmsError> {
-        let recorded = ctx.view.totals()?.keys;
-        let gone = gone_keys(ctx)?;
+        let counts = ctx.view.counts(ctx.now)?;
+        let mut gone = GoneKeys::new(counts);
         let (skip, size) = (request.page.skip(), request.page.size());
         let (mut key, mut seen, mut after) = (Vec::new(), 0, None);
         loop {
@@ -272,7 +270,13 @@ impl Operation for ListKeys {
             let Some(last) = places.last().copied() else { break };
             after = Some(last);
             for place in places {
-                if gone.contains(&place.id) || !request.filters.admit(&place.id, ctx)? {
+                // What a filter admits is not gone.
+                let listed = if request.filters.is_empty() {
+                    !gone.contain(&place.id, ctx)?
+                } else {
+                    request.filters.admit(&place.id, ctx)?
+                };
+                if !listed {
                     continue;
                 }
                 if seen >= skip && key.len() < size {
@@ -287,26 +291,55 @@ impl Operation for ListKeys {
             }
         }
         // Keys that came while the list was read may be in it; then the total counts them too.
-        let total =
-            if request.filters.is_empty() { recorded.saturating_sub(gone.len() as u64).max(seen) } else { seen };
+        let total = if request.filters.is_empty() { counts.live.keys.max(seen) } else { seen };
         Ok(Outcome::read(ListKeysReply { keys: KeyList { key }, page: request.page.reply(total) }))
     }
 }
 
-/// The keys that are gone but not yet swept away.
-pub(super) fn gone_keys(ctx: &Ctx<'_>) -> Result<HashSet<KeyId>, KmsError> {
-    let (mut gone, mut after): (_, Option<DuePlace>) = (HashSet::new(), None);
-    loop {
-        let due = ctx.view.due(Due::Deletion, ctx.now, after, CHUNK)?;
-        let Some(last) = due.last() else { return Ok(gone) };
-        after = Some(*last);
-        gone.extend(due.iter().map(|place| place.id));
-    }
+/// The keys that are gone but not yet swept away: a list passes them over.
+///
+/// A page is asked about few of them or about many, and there may be few of them or very many. So each key is looked up,
+/// until that has cost about as much as to read them all; then they are read.
+pub(super) struct GoneKeys {
+    /// How many there are.
+    number: u64,
+    /// How many keys were looked up.
+    asked: u64,
+    /// All of them, once they are read.
+    all: Option<HashSet<KeyId>>,
 }
 
-fn live_keys(ctx: &Ctx<'_>) -> Result<u64, KmsError> {
-    let recorded = ctx.view.totals()?.keys;
-    Ok(recorded.saturating_sub(gone_keys(ctx)?.len() as u64))
+impl GoneKeys {
+    /// To read one of the list costs so many times less than to look up a key.
+    const CHEAPER: u64 = 4;
+
+    pub(super) const fn new(counts: Counts) -> Self {
+        Self { number: counts.gone.keys, asked: 0, all: None }
+    }
+
+    pub(super) fn contain(&mut self, id: &KeyId, ctx: &Ctx<'_>) -> Result<bool, KmsError> {
+        if self.number == 0 {
+            return Ok(false);
+        }
+        if self.all.is_none() && self.asked * Self::CHEAPER >= self.number {
+            self.all = Some(Self::read(ctx)?);
+        }
+        if let Some(all) = &self.all {
+            return Ok(all.contains(id));
+        }
+        self.asked += 1;
+        Ok(ctx.view.glimpse_key(id)?.is_some_and(|key| key.is_gone(ctx.now)))
+    }
+
+    fn read(ctx: &Ctx<'_>) -> Result<HashSet<KeyId>, KmsError> {
+        let (mut all, mut after): (_, Option<DuePlace>) = (HashSet::new(), None);
+        loop {
+            let due = ctx.view.due(Due::Deletion, ctx.now, after, CHUNK)?;
+            let Some(last) = due.last() else { return Ok(all) };
+            after = Some(*last);
+            all.extend(due.iter().map(|place| place.id));
+        }
+    }
 }
 
 /// The filters of ListKeys: values of one name are alternatives, different names must all hold (OP-36).
@@ -375,7 +408,7 @@ impl Filters {
             return Ok(true);
         }
         // A key that went away since its place was read is in no list.
-        let Some(key) = ctx.live_key(id)? else { return Ok(false) };
+        let Some(key) = ctx.view.glimpse_key(id)?.filter(|key| !key.is_gone(ctx.now)) else { return Ok(false) };
         // Every key is the account's own until the service makes one for itself.
         Ok(holds(&self.states, key.state_at(ctx.now))
             && holds(&self.specs, key.spec)

@@ -324,7 +324,7 @@ mod tests {
     use super::*;
     use crate::model::{AccessKey, AccessKeyId, AccountStatus, VersionRecord};
     use crate::rng::EntropyError;
-    use crate::view::{AliasScope, Due, DuePlace, ImportKeys, KeyPlace, Totals};
+    use crate::view::{AliasScope, Counts, Due, DuePlace, ImportKeys, KeyPlace};
 
     /// A store in which nothing is, or one key, without its version; and what its lists say.
     #[derive(Default)]
@@ -346,8 +346,8 @@ mod tests {
             Ok(None)
         }
 
-        fn totals(&self) -> Result<Totals, KmsError> {
-            Ok(Totals::default())
+        fn counts(&self, _: Timestamp) -> Result<Counts, KmsError> {
+            Ok(Counts::default())
         }
 
         fn keys(&self, _: Option<KeyPlace>, _: usize) -> Result<Vec<KeyPlace>, KmsError> {
