@@ -147,7 +147,8 @@ fn list(
     let (skip, size) = (page.skip(), page.size());
     let (mut alias, mut seen, mut after) = (Vec::new(), 0, None);
     while alias.len() < size {
-        let chunk = ctx.view.aliases(scope, after.as_deref(), CHUNK)?;
+        let limit = if after.is_none() { page.first_portion() } else { CHUNK };
+        let chunk = ctx.view.aliases(scope, after.as_deref(), limit)?;
         let Some(last) = chunk.last() else { break };
         after = Some(last.clone());
         for entry in &chunk {

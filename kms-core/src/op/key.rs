@@ -266,7 +266,8 @@ impl Operation for ListKeys {
         let (skip, size) = (request.page.skip(), request.page.size());
         let (mut key, mut seen, mut after) = (Vec::new(), 0, None);
         loop {
-            let places = ctx.view.keys(after, CHUNK)?;
+            let limit = if after.is_none() { request.page.first_portion() } else { CHUNK };
+            let places = ctx.view.keys(after, limit)?;
             let Some(last) = places.last().copied() else { break };
             after = Some(last);
             for place in places {

@@ -30,6 +30,11 @@ impl Page {
         self.size
     }
 
+    /// How many entries to read at first: no more than it takes, if all of them are listed.
+    pub(super) fn first_portion(self) -> usize {
+        usize::try_from(self.skip()).map_or(CHUNK, |skip| skip.saturating_add(self.size).min(CHUNK))
+    }
+
     /// The members that every list's answer ends with.
     pub(super) const fn reply(self, total: u64) -> PageReply {
         PageReply { page_number: self.number, page_size: self.size, total_count: total }
