@@ -71,6 +71,16 @@ impl Arguments {
         self.filters.iter().all(|filter| name.contains(filter.as_str()))
     }
 
+    /// The numbers among what the user wants, for a benchmark of sizes; these if there are none.
+    ///
+    /// # Panics
+    /// When something else stands there.
+    #[must_use]
+    pub fn numbers(&self, default: &[u64]) -> Vec<u64> {
+        let read = |text: &String| text.parse().unwrap_or_else(|_| panic!("{text} is no number"));
+        if self.filters.is_empty() { default.to_vec() } else { self.filters.iter().map(read).collect() }
+    }
+
     /// The plan of a mode that times, from those of the quick and of the full one.
     #[must_use]
     pub fn plan(&self, quick: Plan, full: Plan) -> Option<Plan> {
@@ -105,6 +115,12 @@ mod tests {
         for line in ["--count", "--count x", "--quick --count 5", "--fast"] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn numbers_stand_in_their_order() {
+        assert_eq!(parse("5000 --bench 10").unwrap().numbers(&[1]), [5000, 10]);
+        assert_eq!(parse("--bench").unwrap().numbers(&[1, 2]), [1, 2]);
     }
 
     #[test]

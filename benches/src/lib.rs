@@ -7,6 +7,7 @@
 //!   requests, signed ────────────────────────────────────────┼──► benches/signature     likewise
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
+//!   scale: stores of a thousand keys and of millions ──────────────► benches/scale         time and memory, side by side
 //!   http: signed requests to kms serve, over loopback ─────────────► benches/http_load     answers per second; steady_load
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod http;
 pub mod layer;
 pub mod machine;
 pub mod rounds;
+pub mod scale;
 pub mod signature;
 pub mod table;
 

@@ -33,10 +33,23 @@ pub fn description() -> String {
 /// When the system does not tell.
 #[must_use]
 pub fn thread_time() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The processor time that all threads of this process have used.
+///
+/// # Panics
+/// When the system does not tell.
+#[must_use]
+pub fn process_time() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(id: libc::clockid_t) -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: there is room for the answer.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()) };
-    assert_eq!(status, 0, "every thread has a clock");
+    let status = unsafe { libc::clock_gettime(id, time.as_mut_ptr()) };
+    assert_eq!(status, 0, "every thread and process has a clock");
     // SAFETY: clock_gettime has succeeded and has filled it.
     let time = unsafe { time.assume_init() };
     Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).expect("less than a second"))

@@ -24,7 +24,8 @@ pub struct Series(Vec<f64>);
 
 impl Series {
     /// The value that a fraction `q` of all is below.
-    fn quantile(&self, q: f64) -> f64 {
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let at = q * (sorted.len() - 1) as f64;
