@@ -1,0 +1,86 @@
+"""Draws the plots of docs/performance.md from what the benchmarks have printed.
+
+    python3 -m pip install matplotlib
+    cargo bench -p kms-benches --bench side_by_side > docs/measured/side_by_side.txt    (and so on, for each file here)
+    python3 docs/measured/plot.py
+
+Every bar is a figure of a text in this folder: nothing is computed here but the order.
+"""
+
+import pathlib
+import re
+import sys
+
+import matplotlib
+
+matplotlib.use("svg")
+from matplotlib import pyplot
+
+HERE = pathlib.Path(__file__).parent
+OURS, THEIRS = "#1f6f8b", "#c9c2b8"
+GROUP = re.compile(r"^(\S.*?)\s{2,}ns/op\b")
+ROW = re.compile(r"^  (\S.*?)\s{2,}([\d.]+)\s+[\d.]+\.\.[\d.]+\s")
+PAIR = re.compile(r"^(\S.*?)\s{2,}([\d.]+)\s+([\d.]+)\s+[\d.]+$")
+
+
+def groups(name):
+    """The groups of a table of kms-benches: {group: {contestant: nanoseconds}}."""
+    found, group = {}, None
+    for line in (HERE / name).read_text().splitlines():
+        if match := GROUP.match(line):
+            group = found.setdefault(match[1], {})
+        elif group is not None and (match := ROW.match(line)):
+            group[match[1]] = float(match[2])
+    return found
+
+
+def bars(name, title, unit, rows, log=False):
+    """Pairs of horizontal bars; a row is (label, ours, theirs, who they are)."""
+    if not rows:
+        sys.exit(f"{name}: the table is not there")
+    figure, axes = pyplot.subplots(figsize=(8, 0.55 * len(rows) + 1.2))
+    for at, (_, ours, theirs, who) in enumerate(rows):
+        for offset, value, colour, note in ((0.2, ours, OURS, ""), (-0.2, theirs, THEIRS, f"  {who}")):
+            axes.barh(at + offset, value, height=0.36, color=colour)
+            axes.text(value, at + offset, f" {value:,.4g}{note}", va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [label for label, *_ in rows])
+    axes.invert_yaxis()
+    axes.set_xscale("log" if log else "linear")
+    axes.set_xlim(right=max(max(row[1], row[2]) for row in rows) * (4 if log else 1.3))
+    axes.set_xlabel(unit + (", logarithmic" if log else ""))
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def messages():
+    rows = []
+    for group, times in groups("side_by_side.txt").items():
+        raw = {who: time for who, time in times.items() if who.startswith("raw XAES")}
+        if raw and "C ABI" in times:
+            who = min(raw, key=raw.get)
+            rows.append((group, times["C ABI"], raw[who], who))
+    bars("messages", "Through the C ABI (dark), and raw XAES-256-GCM put together from crates", "ns", rows)
+
+
+def signatures():
+    rows = []
+    for group, times in groups("asymmetric.txt").items():
+        library = next(who for who in times if who != "C ABI")
+        rows.append((group, times["C ABI"] / 1000, times[library] / 1000, library))
+    bars("signatures", "Through the C ABI (dark), and the usual library called directly", "µs", rows, log=True)
+
+
+def sm2():
+    lines = (HERE / "sm2.txt").read_text().splitlines()
+    pairs = [match for line in lines if (match := PAIR.match(line))]
+    rows = [(match[1], float(match[2]), float(match[3]), "sm2 0.14") for match in pairs]
+    bars("sm2", "SM2 by kms-gm (dark), and by the crate sm2", "µs", rows, log=True)
+
+
+matplotlib.rcParams.update({"svg.hashsalt": "kms", "svg.fonttype": "none", "font.family": "sans-serif"})
+messages()
+signatures()
+sm2()
