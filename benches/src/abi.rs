@@ -80,10 +80,70 @@ type Verify = unsafe extern "C" fn(
     *mut *mut kms_error,
 ) -> kms_status;
 
+type EncryptBatch = unsafe extern "C" fn(
+    *mut kms,
+    *const c_char,
+    usize,
+    *const u8,
+    *const usize,
+    *const c_char,
+    *const usize,
+    *mut u8,
+    usize,
+    *mut usize,
+    *mut kms_status,
+    *mut *mut kms_error,
+    *mut *mut kms_error,
+) -> kms_status;
+type DecryptBatch = unsafe extern "C" fn(
+    *mut kms,
+    usize,
+    *const u8,
+    *const usize,
+    *const c_char,
+    *const usize,
+    *mut u8,
+    usize,
+    *mut usize,
+    *mut kms_status,
+    *mut *mut kms_error,
+    *mut *mut kms_error,
+) -> kms_status;
+type SignBatch = unsafe extern "C" fn(
+    *mut kms,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    usize,
+    *const u8,
+    *const usize,
+    *mut u8,
+    usize,
+    *mut usize,
+    *mut kms_status,
+    *mut *mut kms_error,
+    *mut *mut kms_error,
+) -> kms_status;
+type VerifyBatch = unsafe extern "C" fn(
+    *mut kms,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    usize,
+    *const u8,
+    *const usize,
+    *const u8,
+    *const usize,
+    *mut bool,
+    *mut kms_status,
+    *mut *mut kms_error,
+    *mut *mut kms_error,
+) -> kms_status;
+
 macro_rules! functions {
     ($($field:ident: $type:ident = $name:ident;)*) => {
         /// The functions that are used here.
-        struct Functions { $($field: $type,)* }
+        pub(crate) struct Functions { $(pub(crate) $field: $type,)* }
 
         impl Functions {
             fn load() -> Self {
@@ -113,6 +173,10 @@ functions! {
     verify: Verify = kms_verify;
     asymmetric_encrypt: Transform = kms_asymmetric_encrypt;
     asymmetric_decrypt: Transform = kms_asymmetric_decrypt;
+    encrypt_batch: EncryptBatch = kms_encrypt_batch;
+    decrypt_batch: DecryptBatch = kms_decrypt_batch;
+    sign_batch: SignBatch = kms_sign_batch;
+    verify_batch: VerifyBatch = kms_verify_batch;
 }
 
 /// Where the library is: cargo puts it beside the executables of tests and benchmarks.
@@ -172,6 +236,14 @@ impl Kms {
         Self { functions, engine: NonNull::new(engine).expect("an engine that has opened is there") }
     }
 
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    pub(crate) fn engine(&self) -> *mut kms {
+        self.engine.as_ptr()
+    }
+
     /// Calls an action.
     ///
     /// # Panics
@@ -208,6 +280,13 @@ impl Kms {
     #[inline]
     #[must_use]
     pub fn encrypt(&self, key: &CStr, plaintext: &[u8], out: &mut [u8]) -> usize {
+        self.encrypt_in(key, plaintext, None, out)
+    }
+
+    /// kms_encrypt; returns the length of the blob.
+    #[inline]
+    #[must_use]
+    pub fn encrypt_in(&self, key: &CStr, plaintext: &[u8], context: Option<&CStr>, out: &mut [u8]) -> usize {
         let mut len = 0;
         // SAFETY: the engine is open, the key ends with NUL, the buffers are as long as is said, and context and err may
         // be NULL.
@@ -217,7 +296,7 @@ impl Kms {
                 key.as_ptr(),
                 plaintext.as_ptr(),
                 plaintext.len(),
-                ptr::null(),
+                context.map_or(ptr::null(), CStr::as_ptr),
                 out.as_mut_ptr(),
                 out.len(),
                 &raw mut len,

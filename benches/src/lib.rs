@@ -4,6 +4,7 @@
 //!   layer: ring, XAES, core, engine, C ABI ──► Contestant ──┬──► benches/layers        criterion's reports
 //!                                              (checked)    ├──► benches/side_by_side  alternating rounds, ratios
 //!   libraries, C ABI: sign, verify, … ───────────────────────┼──► benches/asymmetric    likewise
+//!   C ABI, one item and many ────────────────────────────────┼──► benches/batch         likewise
 //!   requests, signed ────────────────────────────────────────┼──► benches/signature     likewise
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
@@ -19,6 +20,7 @@ pub mod abi;
 pub mod apart;
 pub mod arguments;
 pub mod asymmetric;
+pub mod batch;
 pub mod contestant;
 pub mod durable;
 pub mod http;
