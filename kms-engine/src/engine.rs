@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 use kms_core::context::EncryptionContext;
-use kms_core::crypto::blob;
+use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::gate::Gate;
 use kms_core::id::{KeyId, RequestId};
 use kms_core::model::{AccountStatus, Principal, Settings};
@@ -383,7 +383,25 @@ impl Shared {
         context_json: &str,
         out: &mut [u8],
     ) -> Result<usize, KmsError> {
-        self.encrypter(key_id, context_json)?.seal(plaintext, out)
+        self.admit()?;
+        let key = self.key_ref(key_id, "KeyId")?;
+        let context = parse_context(context_json, "EncryptionContext")?;
+        self.seal(&key, plaintext, &context, out)
+    }
+
+    /// Encrypts for a call that has been admitted.
+    #[inline]
+    pub(crate) fn seal(
+        &self,
+        key: &KeyRef<'_>,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        let out = front(out, plaintext.len() + blob::OVERHEAD)?;
+        let len = out.len();
+        self.on_cache(|ctx| crypt::encrypt(key, PayloadKind::Bytes, plaintext, context, out, ctx))?;
+        Ok(len)
     }
 
     /// Decrypts a blob into the front of `out`, which is written only on success, and returns the plaintext's length. A text
@@ -392,7 +410,19 @@ impl Shared {
     /// # Errors
     /// Those of Decrypt, and `KMS_BUFFER_TOO_SMALL`.
     pub fn decrypt(&self, blob: &[u8], context_json: &str, out: &mut [u8]) -> Result<usize, KmsError> {
-        self.decrypter(context_json)?.open(blob, out)
+        self.admit()?;
+        self.open_blob(blob, &parse_context(context_json, "EncryptionContext")?, out)
+    }
+
+    /// Decrypts for a call that has been admitted.
+    #[inline]
+    pub(crate) fn open_blob(
+        &self,
+        blob: &[u8],
+        context: &EncryptionContext,
+        out: &mut [u8],
+    ) -> Result<usize, KmsError> {
+        self.on_cache(|ctx| crypt::decrypt(blob, context, out, ctx)).map(|opened| opened.len)
     }
 
     /// Fills `data_key` (1 to 1024 bytes) with a new data key and puts its blob at the front of `out`; returns the blob's
@@ -537,6 +567,6 @@ pub(crate) fn parse_context(json: &str, name: &'static str) -> Result<Encryption
     EncryptionContext::parse(json).map_err(|_| KmsError::invalid(name))
 }
 
-pub(crate) fn front(out: &mut [u8], len: usize) -> Result<&mut [u8], KmsError> {
+fn front(out: &mut [u8], len: usize) -> Result<&mut [u8], KmsError> {
     out.get_mut(..len).ok_or_else(|| KmsError::with_detail(ErrorCode::BufferTooSmall, "out"))
 }

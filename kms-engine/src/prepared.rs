@@ -7,13 +7,12 @@
 
 use kms_core::KmsError;
 use kms_core::context::EncryptionContext;
-use kms_core::crypto::blob::{self, PayloadKind};
 use kms_core::model::SigningAlgorithm;
+use kms_core::op::KeyRef;
 use kms_core::op::asymmetric::{self, VersionRef};
-use kms_core::op::{KeyRef, crypt};
 
 use crate::asymmetric::signing;
-use crate::engine::{Shared, front, parse_context};
+use crate::engine::{Shared, parse_context};
 
 /// A key to encrypt many plaintexts with, and their context.
 #[derive(Debug)]
@@ -77,21 +76,9 @@ impl Encrypter<'_> {
     pub fn encrypt(&self, plaintext: &[u8], own_context: Option<&str>, out: &mut [u8]) -> Result<usize, KmsError> {
         self.engine.admit()?;
         match own_context {
-            None => self.seal(plaintext, out),
-            Some(json) => self.seal_with(plaintext, &parse_context(json, "EncryptionContext")?, out),
+            None => self.engine.seal(&self.key, plaintext, &self.context, out),
+            Some(json) => self.engine.seal(&self.key, plaintext, &parse_context(json, "EncryptionContext")?, out),
         }
-    }
-
-    /// Encrypts for a call that has been admitted.
-    pub(crate) fn seal(&self, plaintext: &[u8], out: &mut [u8]) -> Result<usize, KmsError> {
-        self.seal_with(plaintext, &self.context, out)
-    }
-
-    fn seal_with(&self, plaintext: &[u8], context: &EncryptionContext, out: &mut [u8]) -> Result<usize, KmsError> {
-        let out = front(out, plaintext.len() + blob::OVERHEAD)?;
-        let len = out.len();
-        self.engine.on_cache(|ctx| crypt::encrypt(&self.key, PayloadKind::Bytes, plaintext, context, out, ctx))?;
-        Ok(len)
     }
 }
 
@@ -103,18 +90,9 @@ impl Decrypter<'_> {
     pub fn decrypt(&self, blob: &[u8], own_context: Option<&str>, out: &mut [u8]) -> Result<usize, KmsError> {
         self.engine.admit()?;
         match own_context {
-            None => self.open(blob, out),
-            Some(json) => self.open_with(blob, &parse_context(json, "EncryptionContext")?, out),
+            None => self.engine.open_blob(blob, &self.context, out),
+            Some(json) => self.engine.open_blob(blob, &parse_context(json, "EncryptionContext")?, out),
         }
-    }
-
-    /// Decrypts for a call that has been admitted.
-    pub(crate) fn open(&self, blob: &[u8], out: &mut [u8]) -> Result<usize, KmsError> {
-        self.open_with(blob, &self.context, out)
-    }
-
-    fn open_with(&self, blob: &[u8], context: &EncryptionContext, out: &mut [u8]) -> Result<usize, KmsError> {
-        self.engine.on_cache(|ctx| crypt::decrypt(blob, context, out, ctx)).map(|opened| opened.len)
     }
 }
 

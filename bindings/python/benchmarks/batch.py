@@ -2,9 +2,10 @@
 
     python benchmarks/batch.py [ROUNDS]
 
-Both take turns, so that whatever else the machine does falls on both alike. Printed are medians: nanoseconds per item,
-and how many times as fast the batch is. The last line of each number of items is not a call: it compares how the inputs
-of a batch could be passed, as structures with a pointer each, with how they are, in one row with their lengths.
+Both take turns, so that whatever else the machine does falls on both alike. Printed are medians: nanoseconds of
+processor time per item, and how many times as fast the batch is. The last line of each number of items is not a call:
+it compares how the inputs of a batch could be passed, as structures with a pointer each, with how they are, in one row
+with their lengths.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import kms
 from kms._batch import Row
 
-TURN = 0.01  # seconds
+TURN = 5_000_000  # nanoseconds
 
 
 class Item(ctypes.Structure):
@@ -39,20 +40,26 @@ def structures(items: list[bytes]) -> object:
     return array
 
 
-def per_item(work: Callable[[], object], count: int) -> float:
-    """Repeat work for one turn; the result is in nanoseconds."""
-    times, began = 0, time.perf_counter()
-    while True:
+def repeat(work: Callable[[], object], times: int) -> int:
+    """Return the nanoseconds of the processor that work takes, so many times."""
+    began = time.thread_time_ns()
+    for _ in range(times):
         work()
-        times += 1
-        took = time.perf_counter() - began
-        if took >= TURN:
-            return took * 1e9 / (times * count)
+    return time.thread_time_ns() - began
+
+
+def turn(work: Callable[[], object], count: int) -> Callable[[], float]:
+    """Return what works for one turn and tells the time per item."""
+    times = 1
+    while repeat(work, times) < TURN:
+        times *= 2
+    return lambda: repeat(work, times) / (times * count)
 
 
 def compare(name: str, count: int, single: Callable[[], object], batch: Callable[[], object], rounds: int) -> None:
     """Let both take turns, and print a line."""
-    both = [(per_item(single, count), per_item(batch, count)) for _ in range(rounds)]
+    turns = turn(single, count), turn(batch, count)
+    both = [(turns[0](), turns[1]()) for _ in range(rounds)]
     alone, together = median(a for a, _ in both), median(b for _, b in both)
     print(f"{name:<24}{count:>6}{alone:>12.0f}{together:>12.0f}{median(a / b for a, b in both):>8.2f}", flush=True)
 

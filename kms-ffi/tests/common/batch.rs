@@ -17,7 +17,7 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn of<T: AsRef<[u8]>>(items: &[T]) -> Self {
         Self {
-            bytes: items.iter().flat_map(|item| item.as_ref()).copied().collect(),
+            bytes: items.iter().flat_map(AsRef::as_ref).copied().collect(),
             lens: items.iter().map(|item| item.as_ref().len()).collect(),
         }
     }
