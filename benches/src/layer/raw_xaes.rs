@@ -6,9 +6,9 @@
 
 use aes::Aes256Enc;
 use aes::cipher::{Block, BlockCipherEncrypt as _, KeyInit as _};
+use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{Aes256Gcm, KeyInit as _};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
