@@ -84,9 +84,13 @@ impl Client {
         let mut stream = self.0;
         let at = || Failure::at("the server, which may still do it");
         let question = question(request).map_err(|error| Failure::Cannot(error.to_string()))?;
-        stream.write_all(question.as_bytes()).map_err(at())?;
-        stream.shutdown(Shutdown::Write).map_err(at())?;
-        let reply = read(&stream, TO_ANSWER).map_err(at())?;
+        let sent = stream.write_all(question.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write));
+        // A server that is busy says so without having read the question: then it cannot be sent, but the reply is there.
+        let reply = match (sent, read(&stream, TO_ANSWER)) {
+            (_, Ok(reply)) if !reply.is_empty() => reply,
+            (Err(error), _) | (_, Err(error)) => return Err(at()(error)),
+            (Ok(()), Ok(nothing)) => nothing,
+        };
         let text = reply.get(1..).unwrap_or_default();
         match reply.as_bytes().first() {
             Some(&TOLD) => Ok(Zeroizing::new(text.to_owned())),
