@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kms_benches::abi::{Kms, library_path};
 use kms_benches::arguments::{Arguments, Mode};
-use kms_benches::layer::{CAbi, RingAead};
+use kms_benches::layer::{CAbi, RingAead, SPEC};
 use kms_benches::rounds::{Load, Plan, rates};
 use kms_benches::{Contestant, Operation, Task, asymmetric, machine};
 
@@ -28,7 +28,7 @@ fn main() {
     let mut pairs = Vec::new();
     for task in TASKS {
         pairs.push((task.to_string(), [(); 2].map(|()| Contestant::new(task, RingAead::new()))));
-        pairs.push((task.to_string(), [(); 2].map(|()| Contestant::new(task, CAbi::new(&kms)))));
+        pairs.push((task.to_string(), [(); 2].map(|()| Contestant::new(task, CAbi::new(&kms, SPEC)))));
     }
     for ((group, ones), (_, others)) in asymmetric::on_curves(&kms).into_iter().zip(asymmetric::on_curves(&kms)) {
         pairs.extend(ones.into_iter().zip(others).map(|(one, other)| (group.clone(), [one, other])));

@@ -38,8 +38,9 @@ fn writer(kms: &Arc<Kms>) -> Contestant {
 
 /// Those who use keys.
 fn readers(kms: &Arc<Kms>) -> Vec<(String, Contestant)> {
-    let messages =
-        [ENCRYPT, DECRYPT].map(|task| (format!("{task}: C ABI"), Contestant::new(task, CAbi::new(kms)))).into_iter();
+    let messages = [ENCRYPT, DECRYPT]
+        .map(|task| (format!("{task}: C ABI"), Contestant::new(task, CAbi::new(kms, SPEC))))
+        .into_iter();
     let signatures = asymmetric::on_curves(kms).into_iter().flat_map(|(group, contestants)| {
         contestants.into_iter().map(move |contestant| (format!("{group}: {}", contestant.name()), contestant))
     });

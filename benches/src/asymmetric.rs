@@ -115,7 +115,11 @@ fn encryption(groups: &mut Groups, kms: &Arc<Kms>, spec: &str, algorithm: &str, 
 }
 
 /// Makes a key; its id and that of its version.
-fn create(kms: &Kms, spec: &str, usage: &str) -> (CString, CString) {
+///
+/// # Panics
+/// When that fails.
+#[must_use]
+pub fn create(kms: &Kms, spec: &str, usage: &str) -> (CString, CString) {
     let reply = kms.call("CreateKey", &json!({ "KeySpec": spec, "KeyUsage": usage }));
     let id = reply["KeyMetadata"]["KeyId"].as_str().expect("the reply names the key").to_owned();
     let reply = kms.call("ListKeyVersions", &json!({ "KeyId": id }));

@@ -57,7 +57,7 @@ impl Task {
         all.push(Contestant::new(self, Xaes::new()));
         all.push(Contestant::new(self, Core::new()));
         all.push(Contestant::new(self, InEngine::new(SPEC)));
-        all.push(Contestant::new(self, CAbi::new(kms)));
+        all.push(Contestant::new(self, CAbi::new(kms, SPEC)));
         all
     }
 }

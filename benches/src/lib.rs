@@ -9,6 +9,7 @@
 //!   load:  CreateKey, write + fdatasync ────────────────────┼──► benches/threads       one thread and two
 //!                                                           └──► benches/durable       commits per second
 //!   scale: stores of a thousand keys and of millions ──────────────► benches/scale         time and memory, side by side
+//!   instructions: calls through the C ABI ─────────────────────────► bin/count_instructions  for callgrind
 //!   http: signed requests to kms serve, over loopback ─────────────► benches/http_load     answers per second; steady_load
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod batch;
 pub mod contestant;
 pub mod durable;
 pub mod http;
+pub mod instructions;
 pub mod layer;
 pub mod machine;
 pub mod rounds;

@@ -27,6 +27,34 @@ pub fn description() -> String {
     format!("{model} (family {family}, model {}), {cores} cores; {}; load {busy}", field("model\t"), present.join(" "))
 }
 
+/// What programs see of the processor, of all that a library may choose its instructions by: under valgrind less than there is.
+#[must_use]
+pub fn visible_features() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! visible {
+            ($($name:tt)*) => { [$(($name, std::arch::is_x86_feature_detected!($name))),*] };
+        }
+        let all = visible!(
+            "sse4.2" "aes" "pclmulqdq" "avx" "avx2" "fma" "bmi1" "bmi2" "adx" "f16c" "movbe" "rdrand" "rdseed" "sha"
+            "vaes" "vpclmulqdq" "gfni" "avx512f"
+        );
+        all.iter().filter(|(_, there)| *there).fold("x86_64".to_owned(), |told, (name, _)| told + " " + name)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        std::env::consts::ARCH.to_owned()
+    }
+}
+
+/// The version of the C library that this program runs with.
+#[must_use]
+pub fn libc_version() -> String {
+    // SAFETY: the function takes nothing and gives a text that stays.
+    let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
+    version.to_string_lossy().into_owned()
+}
+
 /// The processor time that this thread has used.
 ///
 /// # Panics

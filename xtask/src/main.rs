@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod generate;
 mod install;
+mod instructions;
 mod load;
 mod needs;
 mod readme;
@@ -30,6 +31,9 @@ usage: cargo xtask COMMAND
                     random histories on a failing disk against a plain model: N seeds (20000), from S on (0)
   fuzz MINUTES      runs each fuzz target for so long, under AddressSanitizer
   load SECONDS      keeps a kms serve as busy as it can be: no request may fail, and its memory must not grow; 60 say much
+  instructions [--update]
+                    counts the instructions of the most frequent calls and compares them with benches/instructions.txt, or
+                    writes that anew
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck; that one also watches what
                     kms-gm does with secrets
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         ["clients"] => clients::check(),
         ["asan"] => sanitize::asan(),
         ["valgrind"] => sanitize::valgrind(),
+        ["instructions"] => instructions::instructions(false),
+        ["instructions", "--update"] => instructions::instructions(true),
         ["simulate", ref options @ ..] => simulate::simulate(options),
         ["fuzz", minutes] => match minutes.parse::<u64>() {
             Ok(minutes @ 1..=10_000) => fuzz::fuzz(60 * minutes),

@@ -54,7 +54,7 @@ pub(crate) const GO_AND_PYTHON: &[Need] = &[GO, VENV];
 pub(crate) const CLIENTS: &[Need] = &[VENV, NODE, CURL, OPENSSL_COMMAND];
 /// What AddressSanitizer needs, also for fuzzing.
 pub(crate) const ASAN: &[Need] = &[CLANG];
-/// What memcheck needs.
+/// What memcheck and callgrind need.
 pub(crate) const MEMCHECK: &[Need] = &[VALGRIND];
 
 impl Need {

@@ -2,7 +2,7 @@
 
 use crate::run::{cargo, command, finish, target};
 use crate::tools::DENY;
-use crate::{clients, demo, fuzz, generate, load, needs, readme, sanitize, walk};
+use crate::{clients, demo, fuzz, generate, instructions, load, needs, readme, sanitize, walk};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
 const FUZZ_SECONDS: u64 = 36;
@@ -41,6 +41,7 @@ pub(crate) fn whole() -> Result<(), String> {
     clients::check()?;
     demo::demo()?;
     load::load(LOAD_SECONDS)?;
+    instructions::instructions(false)?;
     finish(&mut command(&DENY.get()?, ["check", "bans", "licenses", "sources"]))?;
     sanitize::asan()?;
     sanitize::valgrind()?;

@@ -13,16 +13,17 @@ use crate::abi::Kms;
 pub struct CAbi {
     kms: Arc<Kms>,
     key: CString,
+    spec: &'static str,
 }
 
 impl CAbi {
-    /// With a new key of the engine.
+    /// With a new key of the engine, of this spec.
     ///
     /// # Panics
     /// When the key cannot be made.
     #[must_use]
-    pub fn new(kms: &Arc<Kms>) -> Self {
-        Self { kms: Arc::clone(kms), key: kms.create_key(SPEC) }
+    pub fn new(kms: &Arc<Kms>, spec: &'static str) -> Self {
+        Self { kms: Arc::clone(kms), key: kms.create_key(spec), spec }
     }
 }
 
@@ -30,7 +31,7 @@ impl Layer for CAbi {
     const OVERHEAD: usize = BLOB_OVERHEAD;
 
     fn name(&self) -> String {
-        "C ABI".to_owned()
+        if self.spec == SPEC { "C ABI".to_owned() } else { format!("C ABI, {}", self.spec) }
     }
 
     fn encrypt(&mut self, plaintext: &[u8], out: &mut [u8]) {
