@@ -9,6 +9,7 @@ mod install;
 mod instructions;
 mod load;
 mod needs;
+mod peers;
 mod readme;
 mod run;
 mod sanitize;
@@ -34,6 +35,8 @@ usage: cargo xtask COMMAND
   instructions [--update]
                     counts the instructions of the most frequent calls and compares them with benches/instructions.txt, or
                     writes that anew
+  peers [--quick]   libkms beside SoftHSM2 and OpenSSL: times and proportions
+  peers --check     the same without times: everyone's results are right
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck; that one also watches what
                     kms-gm does with secrets
   generate          writes include/kms.h, docs/states.md and docs/errors.md anew
@@ -54,6 +57,9 @@ fn main() -> ExitCode {
         ["valgrind"] => sanitize::valgrind(),
         ["instructions"] => instructions::instructions(false),
         ["instructions", "--update"] => instructions::instructions(true),
+        ["peers"] => peers::peers(false),
+        ["peers", "--quick"] => peers::peers(true),
+        ["peers", "--check"] => peers::check(),
         ["simulate", ref options @ ..] => simulate::simulate(options),
         ["fuzz", minutes] => match minutes.parse::<u64>() {
             Ok(minutes @ 1..=10_000) => fuzz::fuzz(60 * minutes),

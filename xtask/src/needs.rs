@@ -45,6 +45,9 @@ const CLANG: Need = Need {
     probe: &["sh", "-c", ASAN_PROBE],
 };
 const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: &["valgrind", "--version"] };
+/// Where Debian has it, or where the variable says that `peers/` shall look.
+const SOFTHSM_PROBE: &str = "test -e \"${SOFTHSM2_MODULE:-/usr/lib/softhsm/libsofthsm2.so}\"";
+const SOFTHSM: Need = Need { what: "SoftHSM2", packages: &["softhsm2"], probe: &["sh", "-c", SOFTHSM_PROBE] };
 
 /// What the C programs need, and the tests of what others can read.
 pub(crate) const C: &[Need] = &[CC, MAKE, PKG_CONFIG, JANSSON, OPENSSL, OPENSSL_COMMAND];
@@ -56,6 +59,8 @@ pub(crate) const CLIENTS: &[Need] = &[VENV, NODE, CURL, OPENSSL_COMMAND];
 pub(crate) const ASAN: &[Need] = &[CLANG];
 /// What memcheck and callgrind need.
 pub(crate) const MEMCHECK: &[Need] = &[VALGRIND];
+/// What libkms is measured beside.
+pub(crate) const PEERS: &[Need] = &[CC, PKG_CONFIG, OPENSSL, SOFTHSM];
 
 impl Need {
     fn is_there(&self) -> bool {
