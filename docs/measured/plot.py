@@ -20,7 +20,6 @@ HERE = pathlib.Path(__file__).parent
 OURS, THEIRS = "#1f6f8b", "#c9c2b8"
 GROUP = re.compile(r"^(\S.*?)\s{2,}ns/op\b")
 ROW = re.compile(r"^  (\S.*?)\s{2,}([\d.]+)\s+[\d.]+\.\.[\d.]+\s")
-PAIR = re.compile(r"^(\S.*?)\s{2,}([\d.]+)\s+([\d.]+)\s+[\d.]+$")
 
 
 def groups(name):
@@ -46,7 +45,7 @@ def bars(name, title, unit, rows, log=False):
     axes.set_yticks(range(len(rows)), [label for label, *_ in rows])
     axes.invert_yaxis()
     axes.set_xscale("log" if log else "linear")
-    axes.set_xlim(right=max(max(row[1], row[2]) for row in rows) * (4 if log else 1.3))
+    axes.set_xlim(left=1 if log else 0, right=max(max(row[1], row[2]) for row in rows) * (4 if log else 1.3))
     axes.set_xlabel(unit + (", logarithmic" if log else ""))
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -73,14 +72,6 @@ def signatures():
     bars("signatures", "Through the C ABI (dark), and the usual library called directly", "µs", rows, log=True)
 
 
-def sm2():
-    lines = (HERE / "sm2.txt").read_text().splitlines()
-    pairs = [match for line in lines if (match := PAIR.match(line))]
-    rows = [(match[1], float(match[2]), float(match[3]), "sm2 0.14") for match in pairs]
-    bars("sm2", "SM2 by kms-gm (dark), and by the crate sm2", "µs", rows, log=True)
-
-
 matplotlib.rcParams.update({"svg.hashsalt": "kms", "svg.fonttype": "none", "font.family": "sans-serif"})
 messages()
 signatures()
-sm2()
