@@ -233,7 +233,8 @@ fn softhsm_public(token: &Token, algorithm: Algorithm, key: ObjectHandle) -> PKe
         let group = done(EcGroup::from_curve_name(Nid::X9_62_PRIME256V1));
         // An OCTET STRING of 65 bytes.
         let point = attribute(AttributeType::EcPoint);
-        let point = done(EcPoint::from_bytes(&group, &point[2..], &mut *done(BigNumContext::new())));
+        let mut scratch = done(BigNumContext::new());
+        let point = done(EcPoint::from_bytes(&group, &point[2..], &mut scratch));
         return done(PKey::from_ec_key(done(EcKey::from_public_key(&group, &point))));
     }
     let number = |kind| done(BigNum::from_slice(&attribute(kind)));
