@@ -202,8 +202,13 @@ pub fn beside(worker: &mut Contestant, neighbours: &mut [Option<Contestant>], pl
 fn run_beside(worker: &mut Contestant, stride: u64, other: Option<&mut Contestant>, turn: Duration) -> (f64, f64) {
     let (began, ended) = (Barrier::new(2), AtomicBool::new(false));
     let accompany = |other: Option<&mut Contestant>| {
+        let Some(other) = other else {
+            began.wait();
+            return;
+        };
+        // As in `Load::run`; and on a machine with much to do a thread may get no other turn than this.
+        other.repeat(1);
         began.wait();
-        let Some(other) = other else { return };
         while !ended.load(Ordering::Relaxed) {
             other.repeat(1);
         }
