@@ -110,8 +110,8 @@ where
 {
     const WIDE: bool = false;
     type Key = <Self as Expand>::Key;
-    type ShortSpill = [u8; 640];
-    type LongSpill = [u8; 1664];
+    type ShortSpill = [u8; 512];
+    type LongSpill = [u8; 1408];
 
     #[inline(always)]
     fn empty(cpu: C) -> Self {

@@ -13,7 +13,8 @@ pub(crate) trait Cipher<C: Cpu>: Sized {
     const WIDE: bool;
 
     /// As many bytes of the stack as sealing or opening a short message (another one) uses in an optimised
-    /// build, rounded up. Round keys and powers may be spilled there.
+    /// build: the frame, 87 bytes for saved registers and alignment, rounded up. Round keys and powers may be
+    /// spilled there.
     type ShortSpill;
     type LongSpill;
 

@@ -10,7 +10,7 @@ use core::mem::MaybeUninit;
 
 use super::cipher::{Cipher, Nothing};
 use super::ctr::{Counter, store, xor};
-use super::ghash::{Absorbing, Hash, Powers};
+use super::ghash::{Absorbing, Blocks, Hash, Powers};
 use super::vector::{BLOCK_LEN, Block, Cpu, Vector};
 use crate::{Forged, NONCE_LEN, TAG_LEN, blocks, lengths};
 
@@ -41,6 +41,21 @@ pub(crate) struct Secrets<C: Cpu, E, const N: usize, const P: usize> {
     powers: Powers<C, P>,
     /// E(0), E(nonce ‖ 1), E(nonce ‖ 2), … without gaps; later the keystream of the message's end.
     first: [[u8; LARGEST]; N],
+}
+
+impl<C: Cpu, E: Cipher<C>, const N: usize, const P: usize> Secrets<C, E, N, P> {
+    /// Writes each part where it is to stand. The whole would be made elsewhere and then copied.
+    #[inline(always)]
+    fn empty(cpu: C, place: &mut MaybeUninit<Self>) -> &mut Self {
+        let whole = place.as_mut_ptr();
+        // SAFETY: the parts of a place that is exclusively borrowed may be written, and with these all of them are.
+        unsafe {
+            (&raw mut (*whole).cipher).write(E::empty(cpu));
+            (&raw mut (*whole).powers).write(Powers::empty(cpu));
+            (&raw mut (*whole).first).write([[0; LARGEST]; N]);
+            place.assume_init_mut()
+        }
+    }
 }
 
 /// A place for [`Secrets`], overwritten on every way out, and with it the stack that was used for them.
@@ -90,8 +105,7 @@ impl<'s, C: Cpu, E: Cipher<C>, const N: usize, const P: usize> Message<'s, C, E,
     ) -> Self {
         let cpu = place.cpu;
         // Written first and filled in place, so that nothing secret is moved.
-        let empty = Secrets { cipher: E::empty(cpu), powers: Powers::empty(cpu), first: [[0; LARGEST]; N] };
-        let secrets = place.secrets.write(empty);
+        let secrets = Secrets::empty(cpu, &mut place.secrets);
         let mut counter = Counter::new(cpu, nonce, 0);
         let mut first: [C::V; N] = counter.take();
         first[0] = cpu.pair(cpu.narrow().zero(), first[0].last());
@@ -129,21 +143,10 @@ impl<'s, C: Cpu, E: Cipher<C>, const N: usize, const P: usize> Message<'s, C, E,
         xor(self.cpu, input, place, output);
     }
 
-    /// Absorbs `a` and `b`, each filled up with zeros to whole blocks, and `end`: together no more than the
-    /// powers serve.
+    /// Absorbs parts, each filled up with zeros to whole blocks: together no more than the powers serve.
     #[inline(always)]
-    fn absorb(&mut self, a: &[u8], b: &[u8], end: Option<[u8; BLOCK_LEN]>) {
-        // Powers are assigned from the end, so everything is moved there.
-        let mut run = [[0; LARGEST]; P];
-        let run = &mut run.as_flattened_mut()[..Self::RUN];
-        let start = Self::RUN - BLOCK_LEN * (blocks(a) + blocks(b) + usize::from(end.is_some()));
-        run[start..][..a.len()].copy_from_slice(a);
-        run[start + blocks(a) * BLOCK_LEN..][..b.len()].copy_from_slice(b);
-        if let Some(end) = end {
-            run[Self::RUN - BLOCK_LEN..].copy_from_slice(&end);
-        }
-        self.hash.add_to(self.cpu, &mut run[start..]);
-        self.hash.absorb(self.cpu, &self.secrets.powers, &run[start / C::V::LEN * C::V::LEN..]);
+    fn absorb(&mut self, parts: [&[u8]; 3]) {
+        self.hash.absorb(self.cpu, &self.secrets.powers, Blocks::of(self.cpu.narrow(), parts));
     }
 
     /// Absorbs whole runs at the beginning of `data` and tells how many bytes that was.
@@ -161,7 +164,7 @@ impl<'s, C: Cpu, E: Cipher<C>, const N: usize, const P: usize> Message<'s, C, E,
     fn absorb_aad(&mut self, aad: &[u8]) {
         let rest = &aad[self.absorb_runs(aad)..];
         if !rest.is_empty() {
-            self.absorb(rest, &[], None);
+            self.absorb([rest, &[], &[]]);
         }
     }
 
@@ -170,10 +173,10 @@ impl<'s, C: Cpu, E: Cipher<C>, const N: usize, const P: usize> Message<'s, C, E,
     fn absorb_end(&mut self, rest: &[u8], lengths: [u8; BLOCK_LEN]) {
         let mut rest = &rest[self.absorb_runs(rest)..];
         if blocks(rest) * BLOCK_LEN == Self::RUN {
-            self.absorb(rest, &[], None);
+            self.absorb([rest, &[], &[]]);
             rest = &[];
         }
-        self.absorb(rest, &[], Some(lengths));
+        self.absorb([rest, &lengths, &[]]);
     }
 
     /// E(nonce ‖ 1), which hides the hash.
@@ -262,7 +265,7 @@ pub(crate) fn seal_short<C: Cpu, E: Cipher<C>>(
 ) -> [u8; TAG_LEN] {
     let mut message = Message::new(place, key, nonce, blocks(aad) + blocks(plaintext) + 1);
     message.apply_first(plaintext, ciphertext);
-    message.absorb(aad, ciphertext, Some(lengths(aad, ciphertext)));
+    message.absorb([aad, ciphertext, &lengths(aad, ciphertext)]);
     message.tag(message.mask())
 }
 
@@ -282,7 +285,7 @@ pub(crate) fn seal_long<C: Cpu, E: Cipher<C>>(
     let done = message.apply_first(plaintext, ciphertext);
     let lengths = lengths(aad, ciphertext);
     if total * BLOCK_LEN <= LONG.1 * C::V::LEN && done == plaintext.len() {
-        message.absorb(aad, ciphertext, Some(lengths));
+        message.absorb([aad, ciphertext, &lengths]);
     } else {
         message.absorb_aad(aad);
         let hashed = message.encrypt_chunks(plaintext, ciphertext, done);
@@ -303,7 +306,7 @@ pub(crate) fn open_short<C: Cpu, E: Cipher<C>>(
     plaintext: &mut [u8],
 ) -> Result<(), Forged> {
     let mut message = Message::new(place, key, nonce, blocks(aad) + blocks(ciphertext) + 1);
-    message.absorb(aad, ciphertext, Some(lengths(aad, ciphertext)));
+    message.absorb([aad, ciphertext, &lengths(aad, ciphertext)]);
     crate::verify(&message.tag(message.mask()), tag)?;
     message.apply_first(ciphertext, plaintext);
     Ok(())
@@ -324,7 +327,7 @@ pub(crate) fn open_long<C: Cpu, E: Cipher<C>>(
     let mut message = Message::new(place, key, nonce, total);
     let lengths = lengths(aad, ciphertext);
     if total * BLOCK_LEN <= LONG.1 * C::V::LEN {
-        message.absorb(aad, ciphertext, Some(lengths));
+        message.absorb([aad, ciphertext, &lengths]);
     } else {
         message.absorb_aad(aad);
         message.absorb_end(ciphertext, lengths);

@@ -8,7 +8,7 @@
 //! A run of blocks B1 … Bn is B1·H^n + … + Bn·H: the products are added before one reduction.
 
 use super::cipher::Aside;
-use super::vector::{BLOCK_LEN, Block, Cpu, Vector};
+use super::vector::{AesNi, BLOCK_LEN, Block, Cpu, Vector};
 
 /// Reverses the bytes of a block.
 pub(crate) const REVERSE: [u8; BLOCK_LEN] = [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
@@ -104,14 +104,6 @@ impl Hash {
         self.0.pick(cpu.narrow().load(&REVERSE))
     }
 
-    /// Moves the hash so far into the block that `data` begins with, where it would be added anyway: before
-    /// that block there may then be zeros.
-    #[inline(always)]
-    pub(crate) fn add_to(&mut self, cpu: impl Cpu, data: &mut [u8]) {
-        cpu.narrow().load(data).xor(self.bytes(cpu)).store(data);
-        *self = Self::new(cpu);
-    }
-
     /// Absorbs as many registers as there are powers.
     #[inline(always)]
     pub(crate) fn absorb_run<C: Cpu, const P: usize>(&mut self, cpu: C, powers: &Powers<C, P>, run: &[u8]) {
@@ -121,19 +113,67 @@ impl Hash {
         }
     }
 
-    /// Absorbs whole blocks, no more than the powers serve.
+    /// Absorbs blocks, one or more and no more than the powers serve.
     #[inline(always)]
-    pub(crate) fn absorb<C: Cpu, const P: usize>(&mut self, cpu: C, powers: &Powers<C, P>, data: &[u8]) {
+    pub(crate) fn absorb<C: Cpu, const P: usize>(&mut self, cpu: C, powers: &Powers<C, P>, mut blocks: Blocks<'_>) {
         let reverse = cpu.table(&REVERSE);
         let mut product = Product::zero(cpu);
-        let count = data.len() / C::V::LEN;
+        let count = blocks.count();
+        let Some((highest, others)) = powers.each[..count.div_ceil(C::V::BLOCKS)].split_last() else { return };
         // The hash so far is added to the first block.
-        let mut sum = cpu.pair(self.0, cpu.narrow().zero());
-        for (i, piece) in data.chunks_exact(C::V::LEN).enumerate() {
-            product.add(cpu.load(piece).pick(reverse).xor(sum), powers.each[count - 1 - i]);
-            sum = cpu.zero();
+        let first = blocks.next().xor(self.bytes(cpu));
+        // Powers are assigned from the end: what is missing are zeros before the first block.
+        let is_whole = count.is_multiple_of(C::V::BLOCKS);
+        let data = if is_whole { blocks.register(cpu, first) } else { cpu.pair(cpu.narrow().zero(), first) };
+        product.add(data.pick(reverse), *highest);
+        for power in others.iter().rev() {
+            let even = blocks.next();
+            product.add(blocks.register(cpu, even).pick(reverse), *power);
         }
         self.0 = product.reduce(cpu.table(&POLYNOMIAL)).fold();
+    }
+}
+
+/// Blocks that are to be hashed: parts, each filled up with zeros to whole ones.
+pub(crate) struct Blocks<'d> {
+    cpu: AesNi,
+    parts: [&'d [u8]; 3],
+}
+
+impl<'d> Blocks<'d> {
+    #[inline(always)]
+    pub(crate) fn of(cpu: AesNi, parts: [&'d [u8]; 3]) -> Self {
+        Self { cpu, parts }
+    }
+
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.parts.iter().map(|part| crate::blocks(part)).sum()
+    }
+
+    /// The next block. Straight from where it stands: what is copied together first, in other pieces than are read, the
+    /// processor has to wait for.
+    #[inline(always)]
+    fn next(&mut self) -> Block {
+        for part in &mut self.parts {
+            if let Some((block, rest)) = part.split_first_chunk::<BLOCK_LEN>() {
+                *part = rest;
+                return self.cpu.load(block);
+            }
+            if !part.is_empty() {
+                let mut block = [0; BLOCK_LEN];
+                block[..part.len()].copy_from_slice(part);
+                *part = &[];
+                return self.cpu.load(&block);
+            }
+        }
+        self.cpu.zero()
+    }
+
+    /// A register that begins with `even`; the blocks behind that are the next ones.
+    #[inline(always)]
+    fn register<C: Cpu>(&mut self, cpu: C, even: Block) -> C::V {
+        if C::V::BLOCKS == 1 { cpu.splat(even) } else { cpu.pair(even, self.next()) }
     }
 }
 

@@ -281,7 +281,7 @@ pub(crate) struct Sm4([u32; ROUNDS]);
 impl<C: Cpu> Cipher<C> for Sm4 {
     const WIDE: bool = true;
     type Key = [u8; BLOCK_LEN];
-    type ShortSpill = [u8; 1024];
+    type ShortSpill = [u8; 1280];
     type LongSpill = [u8; 1792];
 
     #[inline(always)]
