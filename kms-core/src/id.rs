@@ -37,6 +37,26 @@ const fn hex_word(digits: u64) -> Option<u32> {
     Some((quads | quads >> 16) as u32)
 }
 
+/// Writes the form that [`parse_uuid`] reads. In words, as there: every Encrypt writes one.
+fn write_uuid(uuid: Uuid, out: &mut [u8; ID_LEN]) {
+    let words: [[u8; 8]; 4] = [96, 64, 32, 0].map(|at| hex_digits((uuid.as_u128() >> at) as u32).to_be_bytes());
+    let digits = words.as_flattened();
+    *out = [b'-'; ID_LEN];
+    for (to, from) in [(0..8, 0..8), (9..13, 8..12), (14..18, 12..16), (19..23, 16..20), (24..36, 20..32)] {
+        out[to].copy_from_slice(&digits[from]);
+    }
+}
+
+/// The eight lower-case hexadecimal digits of a word, the first in the highest byte.
+const fn hex_digits(word: u32) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let quads = (word as u64 | (word as u64) << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (quads | quads << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (0x0f * EACH);
+    let is_letter = ((values + 6 * EACH) >> 4) & EACH;
+    values + 0x30 * EACH + is_letter * 0x27
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -79,8 +99,8 @@ macro_rules! ids {
             }
 
             /// Writes the text form into `out`.
-            pub fn encode<'b>(&self, out: &'b mut [u8; ID_LEN]) -> &'b str {
-                self.0.as_hyphenated().encode_lower(out)
+            pub fn encode(&self, out: &mut [u8; ID_LEN]) {
+                write_uuid(self.0, out);
             }
         }
 
@@ -131,6 +151,20 @@ mod tests {
             "86a9efd9-3d16-4894-bd4f-1fc43f3f2abg",
         ] {
             assert_eq!(KeyId::parse(other), None, "{other}");
+        }
+    }
+
+    /// Goal: what is written is what the `uuid` crate writes, for every digit in every place.
+    #[test]
+    fn identifiers_are_written_as_another_crate_writes_them() {
+        for at in 0..16 {
+            for byte in 0..=u8::MAX {
+                let mut bytes = [0x5a; 16];
+                bytes[at] = byte;
+                let mut text = [0; ID_LEN];
+                KeyId::from_bytes(bytes).encode(&mut text);
+                assert_eq!(str::from_utf8(&text), Ok(&*Uuid::from_bytes(bytes).hyphenated().to_string()));
+            }
         }
     }
 

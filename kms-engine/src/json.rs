@@ -55,13 +55,12 @@ pub fn params(json: &str) -> Result<Params, KmsError> {
 /// library.
 #[must_use]
 pub fn reply(mut body: Zeroizing<String>, request_id: &RequestId) -> Zeroizing<String> {
-    let mut id = [0; kms_core::id::ID_LEN];
-    let id = request_id.encode(&mut id);
+    let id = request_id.to_string();
     assert!(body.starts_with('{') && body.ends_with('}'), "a reply is a JSON object");
     let separator = if body.len() == "{}".len() { "" } else { "," };
     body.pop();
 
-    let tail = [separator, "\"RequestId\":\"", id, "\"}"];
+    let tail = [separator, "\"RequestId\":\"", &id, "\"}"];
     let needed = body.len() + tail.iter().map(|part| part.len()).sum::<usize>();
     if needed > body.capacity() {
         // A string that grows by itself frees its old place unwiped.

@@ -40,6 +40,17 @@ pub(crate) unsafe fn boundary(err: *mut *mut kms_error, body: impl FnOnce() -> R
     }
 }
 
+/// The engine that a body works with, until it has returned: only a panic drops this while it is there.
+struct Unfinished<'e>(Option<&'e Engine>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(engine) = self.0 {
+            engine.poison();
+        }
+    }
+}
+
 /// Runs the body of a function that works with an engine. A panic in it poisons the engine.
 ///
 /// # Safety
@@ -52,14 +63,10 @@ pub(crate) unsafe fn with_engine(
     let entered = || {
         // SAFETY: what this function demands of `handle`.
         let call = unsafe { handle::enter(handle) }?;
-        match caught(|| body(call.engine())) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(failure.named_by(|| call.engine().request_id())),
-            Err(Panicked) => {
-                call.engine().poison();
-                Err(ErrorCode::InternalFailure.into())
-            }
-        }
+        let mut unfinished = Unfinished(Some(call.engine()));
+        let done = body(call.engine());
+        unfinished.0 = None;
+        done.map_err(|failure| failure.named_by(|| call.engine().request_id()))
     };
     // SAFETY: what this function demands of `err`.
     unsafe { boundary(err, entered) }

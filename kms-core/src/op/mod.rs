@@ -74,11 +74,14 @@ pub trait Rotate {
 /// Key material that a call has drawn. When it is planned again because something it had read has changed, it goes on with
 /// that: an RSA key takes long to make.
 #[derive(Debug, Default)]
-pub struct Drawn {
-    /// By plans before this one, and not taken yet.
-    before: Vec<(KeySpec, SecretBytes)>,
-    /// By this plan.
-    now: Vec<(KeySpec, SecretBytes)>,
+pub struct Drawn(Vec<Material>);
+
+#[derive(Debug)]
+struct Material {
+    spec: KeySpec,
+    bytes: SecretBytes,
+    /// Whether it is part of this plan: two draws of one plan are two keys.
+    taken: bool,
 }
 
 /// The result of an operation that may go through.
@@ -176,9 +179,11 @@ impl<'a> Ctx<'a> {
     /// The circumstances of a call that is planned again, with what it has drawn before.
     #[must_use]
     pub fn again(self, drawn: Drawn) -> Self {
-        let Drawn { mut before, now } = drawn;
-        before.extend(now);
-        Self { drawn: Drawn { before, now: Vec::new() }, ..self }
+        let mut drawn = drawn;
+        for material in &mut drawn.0 {
+            material.taken = false;
+        }
+        Self { drawn, ..self }
     }
 
     /// What the call has drawn, for [`Self::again`].
@@ -189,13 +194,13 @@ impl<'a> Ctx<'a> {
 
     /// Draws the material of a new key or version.
     fn draw(&mut self, spec: KeySpec) -> Result<SecretBytes, KmsError> {
-        // Taken out: two draws of one plan are two keys.
-        let material = match self.drawn.before.iter().position(|(of, _)| *of == spec) {
-            Some(at) => self.drawn.before.swap_remove(at).1,
-            None => self.draw_anew(spec)?,
-        };
-        self.drawn.now.push((spec, material.duplicate()));
-        Ok(material)
+        if let Some(before) = self.drawn.0.iter_mut().find(|material| material.spec == spec && !material.taken) {
+            before.taken = true;
+            return Ok(before.bytes.duplicate());
+        }
+        let bytes = self.draw_anew(spec)?;
+        self.drawn.0.push(Material { spec, bytes: bytes.duplicate(), taken: true });
+        Ok(bytes)
     }
 
     fn draw_anew(&mut self, spec: KeySpec) -> Result<SecretBytes, KmsError> {
@@ -291,13 +296,14 @@ impl<'p> KeyRef<'p> {
     /// Reads a KeyId parameter of an action that takes aliases.
     #[must_use]
     pub fn parse(text: &'p str, settings: &Settings) -> Self {
+        // First what nearly every call says; it is neither of the others.
+        if let Some(id) = KeyId::parse(text) {
+            return Self::Id(id);
+        }
         if text.starts_with(AliasName::PREFIX) {
             return Self::Alias(text);
         }
-        let id = match settings.resource_of(text) {
-            Some(resource) => resource.strip_prefix("key/"),
-            None => Some(text),
-        };
+        let id = settings.resource_of(text).and_then(|resource| resource.strip_prefix("key/"));
         id.and_then(KeyId::parse).map_or(Self::Nothing, Self::Id)
     }
 
