@@ -103,6 +103,11 @@ impl<C: Curve> Fe<C> {
         Self::new(C::P.invert(&self.0)).mul(&Self::new(C::P.r3))
     }
 
+    /// [`Self::invert`] in a time that depends on what is inverted.
+    pub(crate) fn invert_public(&self) -> Self {
+        Self::new(C::P.invert_public(&self.0)).mul(&Self::new(C::P.r3))
+    }
+
     /// All ones if it is zero.
     #[inline(always)]
     pub(crate) const fn is_zero(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! Inverses in constant time, by divsteps.
+//! Inverses by divsteps, in constant time and, for what is public, in a time that depends on the number.
 //!
 //! D. J. Bernstein and B.-Y. Yang, "Fast constant-time gcd computation and modular inversion", 2019, in the variant of
 //! P. Wuille whose δ starts at 1/2, for which 590 steps are enough for numbers of 256 bits
@@ -58,6 +58,22 @@ impl Modulus {
         }
         // g is 0 now, and f is 1 or -1 if x has an inverse.
         self.normal(&d, hidden((f[4] >> 63) as u64) as i64)
+    }
+
+    /// [`Self::invert`] in a time that depends on x.
+    pub(crate) fn invert_public(&self, x: &Limbs) -> Limbs {
+        let mut d: Signed62 = [0; 5];
+        let mut e: Signed62 = [1, 0, 0, 0, 0];
+        let mut f = self.m;
+        let mut g = split(x);
+        let mut delta = 1;
+        while g != [0; 5] {
+            let matrix;
+            (delta, matrix) = public_steps(delta, f[0] as u64, g[0] as u64);
+            (d, e) = self.apply_modulo(&matrix, &d, &e);
+            (f, g) = apply(&matrix, &f, &g);
+        }
+        self.normal(&d, f[4] >> 63)
     }
 
     /// The coefficients after the steps, each in -2m < c < m if they were.
@@ -139,6 +155,38 @@ fn steps(mut zeta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
         i += 1;
     }
     (zeta, Matrix { u: u as i64, v: v as i64, q: q as i64, r: r as i64 })
+}
+
+/// [`steps`] in a time that depends on f and g: steps that halve an even g are taken together, and so are those that add f to
+/// an odd one, which come to the multiple of f that makes the lowest bits of g zero. Each matrix is that of 62 single steps.
+/// Here δ is the paper's own, which starts at 1.
+fn public_steps(mut delta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
+    let (mut u, mut v, mut q, mut r) = (1u64, 0u64, 0u64, 1u64);
+    let mut left = STEPS;
+    loop {
+        // Halves g, as long as it is even and there are steps.
+        let zeros = (g | 1 << left).trailing_zeros();
+        g >>= zeros;
+        u <<= zeros;
+        v <<= zeros;
+        delta += i64::from(zeros);
+        left -= zeros;
+        if left == 0 {
+            return (delta, Matrix { u: u as i64, v: v as i64, q: q as i64, r: r as i64 });
+        }
+        if delta > 0 {
+            delta = -delta;
+            (f, g) = (g, f.wrapping_neg());
+            (u, q) = (q, u.wrapping_neg());
+            (v, r) = (r, v.wrapping_neg());
+        }
+        // So many steps there are until δ is positive; -1/f modulo 2^6 tells no more than six of them at a time.
+        let count = (1 - delta).min(left.into()).min(6);
+        let factor = g.wrapping_mul(f).wrapping_mul(f.wrapping_mul(f).wrapping_sub(2)) & ((1 << count) - 1);
+        g = g.wrapping_add(f.wrapping_mul(factor));
+        q = q.wrapping_add(u.wrapping_mul(factor));
+        r = r.wrapping_add(v.wrapping_mul(factor));
+    }
 }
 
 /// f and g after the steps; the divisions come out even.

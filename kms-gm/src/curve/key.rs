@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 use super::limbs::Limbs;
+use super::sum::Summands;
 use super::{Affine, Arithmetic, Curve, Jacobian, Table, product};
 
 /// After so many uses a key gets a table. Making one costs what it saves in about fifteen.
@@ -44,11 +45,16 @@ impl<C: Curve> KeyPoint<C> {
 
     /// u·G + v·P for public numbers, whatever they are.
     pub(crate) fn sum<A: Arithmetic>(&self, a: A, u: &Limbs, v: &Limbs) -> Jacobian<C> {
-        let of_key = match self.table(a) {
-            Some(table) => table.add_product(a, Jacobian::INFINITY, v),
+        let mut summands = Summands::new();
+        Table::of_base(a).summands(u, &mut summands);
+        let sum = match self.table(a) {
+            Some(table) => {
+                table.summands(v, &mut summands);
+                Jacobian::INFINITY
+            }
             None => product::mul_public(a, &self.point, v),
         };
-        Table::of_base(a).add_product(a, of_key, u)
+        summands.add_to(a, sum)
     }
 
     /// k·P in constant time, for k from 1 to n - 1.

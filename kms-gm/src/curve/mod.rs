@@ -1,8 +1,8 @@
 //! Curves y² = x³ + a·x + b of prime order over primes of 256 bits, for SM2 and ECDSA.
 //!
 //! ```text
-//!   key ─── table, product ── point ── field ──┬─ limbs
-//!                                  modulus ── inverse
+//!   key ─── table, product, sum ── point ── field ──┬─ limbs
+//!                                       modulus ── inverse
 //! ```
 //!
 //! A [`Curve`] brings its numbers and the products of its coordinates; all the rest is written once and compiled for each.
@@ -17,6 +17,7 @@ pub(crate) mod limbs;
 mod modulus;
 mod point;
 pub(crate) mod product;
+mod sum;
 mod table;
 
 #[cfg(test)]

@@ -105,6 +105,11 @@ impl Modulus {
         self.inverse.invert(a)
     }
 
+    /// [`Self::invert`] in a time that depends on what is inverted.
+    pub(crate) fn invert_public(&self, a: &Limbs) -> Limbs {
+        self.inverse.invert_public(a)
+    }
+
     /// Whether the number is below the modulus; all ones or all zeros.
     #[inline(always)]
     pub(crate) const fn contains(&self, a: &Limbs) -> u64 {

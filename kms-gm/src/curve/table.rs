@@ -6,6 +6,7 @@
 use core::sync::atomic::Ordering;
 
 use super::limbs::{Limbs, hidden, is_zero, mask};
+use super::sum::Summands;
 use super::{Affine, Arithmetic, Curve, Fe, Jacobian};
 
 /// Bits of a window.
@@ -13,7 +14,7 @@ const WIDTH: u32 = 7;
 /// Multiples in a window.
 const MULTIPLES: usize = 1 << (WIDTH - 1);
 /// Windows that hold 256 bits and a carry.
-const WINDOWS: usize = 37;
+pub(crate) const WINDOWS: usize = 37;
 
 type Window<C> = [Affine<C>; MULTIPLES];
 
@@ -90,15 +91,14 @@ impl<C: Curve> Table<C> {
         sum
     }
 
-    /// `sum` + k·P for public numbers and points, whatever they are.
-    pub(crate) fn add_product<A: Arithmetic>(&self, a: A, mut sum: Jacobian<C>, scalar: &Limbs) -> Jacobian<C> {
+    /// The summands of k·P for a public number and point, whatever they are.
+    pub(crate) fn summands(&self, scalar: &Limbs, into: &mut Summands<C>) {
         for (i, window) in self.0.iter().enumerate() {
             let (negative, amount) = digit(scalar, i, WIDTH);
             if let Some(multiple) = (amount as usize).checked_sub(1) {
-                sum = sum.add_public(a, &window[multiple].negate_if(negative));
+                into.push(window[multiple].negate_if(negative));
             }
         }
-        sum
     }
 }
 

@@ -59,7 +59,7 @@ impl<C: Curve> PublicKey<C> {
         // The digest is as long as n, so that all of it counts.
         let e = limbs::reduce_once(&limbs::from_bytes(digest), 0, &n.m);
         // 1/s in Montgomery's form, so that products with it are in none.
-        let inverse = n.mul(&n.invert(&s), &n.r2);
+        let inverse = n.mul(&n.invert_public(&s), &n.r2);
         let (u, v) = (n.mul(&e, &inverse), n.mul(&r, &inverse));
         // The x of u·G + v·P is r modulo n, for which there are two numbers below p at most.
         let (next, carry) = limbs::add(&r, &n.m);

@@ -86,6 +86,7 @@ fn coordinates<C: Curve>() {
         assert_eq!(fe_a.is_zero() != 0, a == [0; 4]);
         let product = fe_a.mul(&fe_a.invert());
         assert_eq!(product, if a == [0; 4] { Fe::ZERO } else { Fe::ONE });
+        assert_eq!(fe_a.invert_public(), fe_a.invert());
         assert_eq!(Fe::from_bytes(&fe_a.to_bytes()), Some(fe_a));
         // The number and its form.
         assert_eq!(fe_a.number(), from_big(&(&big_a * inverse(&big(&C::P.r), &p) % &p)));
@@ -125,6 +126,7 @@ fn scalars<C: Curve>() {
         assert_eq!(C::N.add(&a, &b), from_big(&((&big_a + &big_b) % &n)));
         assert_eq!(C::N.sub(&a, &b), from_big(&((&n + &big_a - &big_b) % &n)));
         assert_eq!(C::N.invert(&a), from_big(&inverse(&big_a, &n)));
+        assert_eq!(C::N.invert_public(&a), C::N.invert(&a));
         assert_eq!(C::N.contains(&number) != 0, big(&number) < n);
     });
 }

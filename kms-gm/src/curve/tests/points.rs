@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::super::limbs::{self, Limbs};
-use super::super::{Affine, Arithmetic as _, Curve, Fe, Jacobian, Portable, Table, on_each, product, table};
+use super::super::sum::Summands;
+use super::super::{Affine, Arithmetic as _, Curve, Fe, Jacobian, KeyPoint, Portable, Table, on_each, product, table};
 use super::{for_each_curve, less};
 use crate::ecdsa::{P256, Secp256k1};
 use crate::sm2::Sm2;
@@ -72,7 +73,9 @@ fn check<C: Known>(point: &Affine<C>, w: &Limbs, table: &Table<C>, k: &Limbs) {
     on_each!(a => {
         assert_eq!(table.mul(a, k).to_affine(a).to_bytes(), expected, "by table, {a:?}: {k:x?}");
         assert_eq!(product::mul(a, point, k).to_affine(a).to_bytes(), expected, "{a:?}: {k:x?}");
-        let sum = table.add_product(a, Jacobian::INFINITY, k);
+        let mut summands = Summands::new();
+        table.summands(k, &mut summands);
+        let sum = summands.add_to(a, Jacobian::INFINITY);
         assert_eq!(sum.to_affine(a).to_bytes(), expected, "public, by table, {a:?}: {k:x?}");
         assert_eq!(product::mul_public(a, point, k).to_affine(a).to_bytes(), expected, "public, {a:?}: {k:x?}");
     });
@@ -112,13 +115,31 @@ fn sums_that_meet<C: Known>() {
         let (u, v) = ([u, 0, 0, 0], [v, 0, 0, 0]);
         let expected = C::sum(&u, &v, &w);
         on_each!(a => {
-            for of_key in [
-                Table::new(a, &point).add_product(a, Jacobian::INFINITY, &v),
-                product::mul_public(a, &point, &v),
-            ] {
-                let sum = Table::of_base(a).add_product(a, of_key, &u);
-                assert_eq!(sum.to_affine(a).to_bytes(), expected);
+            for with_table in [false, true] {
+                let key = KeyPoint::from(point);
+                if with_table {
+                    key.make_table();
+                }
+                assert_eq!(key.sum(a, &u, &v).to_affine(a).to_bytes(), expected);
             }
+        });
+    });
+}
+
+// Goal: sums of as many points as there may be, and of fewer, in which many pairs are equal or opposite.
+fn sums_of_many<C: Known>() {
+    run((proptest::collection::vec(-6i64..6, 0..=74), -6i64..6), |(multiples, first)| {
+        let number = |k: i64| if k < 0 { less(&C::N.m, k.unsigned_abs()) } else { [k.unsigned_abs(), 0, 0, 0] };
+        let multiples: Vec<i64> = multiples.into_iter().filter(|k| *k != 0).collect();
+        let total = first + multiples.iter().sum::<i64>();
+        let expected = if total == 0 { [0; 64] } else { C::multiple(&number(total)) };
+        on_each!(a => {
+            let mut summands = Summands::new();
+            for k in &multiples {
+                summands.push(point::<C>(&number(*k)));
+            }
+            let first = if first == 0 { Jacobian::INFINITY } else { Jacobian::from(point::<C>(&number(first))) };
+            assert_eq!(summands.add_to(a, first).to_affine(a).to_bytes(), expected, "{a:?}: {multiples:?}");
         });
     });
 }
@@ -178,4 +199,4 @@ fn points_are_on_the_curve<C: Known>() {
     }
 }
 
-for_each_curve!(products_at_the_edges products sums_that_meet exceptional_sums look_ups points_are_on_the_curve);
+for_each_curve!(products_at_the_edges products sums_that_meet sums_of_many exceptional_sums look_ups points_are_on_the_curve);
