@@ -45,7 +45,7 @@ const CLANG: Need = Need {
     probe: &["sh", "-c", ASAN_PROBE],
 };
 const VALGRIND: Need = Need { what: "valgrind", packages: &["valgrind"], probe: &["valgrind", "--version"] };
-/// Where Debian has it, or where the variable says that `peers/` shall look.
+/// Where Debian has it, or where the variable says that `benches/peers/` shall look.
 const SOFTHSM_PROBE: &str = "test -e \"${SOFTHSM2_MODULE:-/usr/lib/softhsm/libsofthsm2.so}\"";
 const SOFTHSM: Need = Need { what: "SoftHSM2", packages: &["softhsm2"], probe: &["sh", "-c", SOFTHSM_PROBE] };
 

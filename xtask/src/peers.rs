@@ -26,7 +26,7 @@ pub(crate) fn check() -> Result<(), String> {
 }
 
 /// The package is a workspace of its own, which the library's commands do not reach.
-const MANIFEST: &str = "peers/Cargo.toml";
+const MANIFEST: &str = "benches/peers/Cargo.toml";
 
 /// A command of cargo for the package, which builds in a folder of its own.
 fn package(command: &str) -> Result<Command, String> {

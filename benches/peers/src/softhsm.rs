@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::ptr;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Info, Pkcs11};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
@@ -75,7 +75,7 @@ impl Token {
     #[must_use]
     pub fn version(&self) -> String {
         let info = self.module.get_library_info().expect("a module tells about itself");
-        format!("{} {}", info.manufacturer_id(), info.library_version())
+        format!("{} {}", info.manufacturer_id(), Info::library_version(&info))
     }
 }
 
