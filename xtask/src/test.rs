@@ -5,7 +5,7 @@ use crate::tools::DENY;
 use crate::{clients, demo, fuzz, generate, instructions, load, needs, readme, sanitize, walk};
 
 /// Seconds for each fuzz target: long enough to replay what is known and to look around, no more.
-const FUZZ_SECONDS: u64 = 36;
+const FUZZ_SECONDS: u64 = 24;
 
 /// Seconds of load on a server: long enough that a leak of 1 kB by each request shows.
 const LOAD_SECONDS: u64 = 10;
