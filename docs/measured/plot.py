@@ -41,11 +41,13 @@ def bars(name, title, unit, rows, log=False):
     for at, (_, ours, theirs, who) in enumerate(rows):
         for offset, value, colour, note in ((0.2, ours, OURS, ""), (-0.2, theirs, THEIRS, f"  {who}")):
             axes.barh(at + offset, value, height=0.36, color=colour)
-            axes.text(value, at + offset, f" {value:,.4g}{note}", va="center", fontsize=8)
+            number = f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+            axes.text(value, at + offset, f" {number}{note}", va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [label for label, *_ in rows])
     axes.invert_yaxis()
     axes.set_xscale("log" if log else "linear")
-    axes.set_xlim(left=1 if log else 0, right=max(max(row[1], row[2]) for row in rows) * (4 if log else 1.3))
+    values = [value for row in rows for value in row[1:3]]
+    axes.set_xlim(min(1, *values) / 2 if log else 0, max(values) * (15 if log else 1.3))
     axes.set_xlabel(unit + (", logarithmic" if log else ""))
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -72,6 +74,21 @@ def signatures():
     bars("signatures", "Through the C ABI (dark), and the usual library called directly", "µs", rows, log=True)
 
 
+USE = re.compile(r"^ +(\S.*?)\s{2,}(\d+) keys +([\d.]+) µs")
+
+
+def scale():
+    times = {}
+    for line in (HERE / "scale.txt").read_text().splitlines():
+        if match := USE.match(line):
+            # The only figure that is told below the use that it is of.
+            use = "Encrypt 32 B, first use, 99 of 100 within" if match[1] == "99 of 100 within" else match[1]
+            times.setdefault(use, {})[int(match[2])] = float(match[3])
+    rows = [(use, of[5_000_000], of[1000], "1,000 keys") for use, of in times.items()]
+    bars("scale", "In a store of five million keys (dark), and in one of a thousand", "µs", rows, log=True)
+
+
 matplotlib.rcParams.update({"svg.hashsalt": "kms", "svg.fonttype": "none", "font.family": "sans-serif"})
 messages()
 signatures()
+scale()
