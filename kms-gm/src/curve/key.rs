@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::limbs::Limbs;
 use super::sum::Summands;
-use super::{Affine, Arithmetic, Curve, Jacobian, Table, product};
+use super::{Affine, Arithmetic, Curve, Jacobian, Table, Xyzz, product};
 
 /// After so many uses a key gets a table. Making one costs what it saves in about fifteen.
 const USES: u32 = 16;
@@ -43,16 +43,16 @@ impl<C: Curve> KeyPoint<C> {
         &self.point
     }
 
-    /// u·G + v·P for public numbers, whatever they are.
-    pub(crate) fn sum<A: Arithmetic>(&self, a: A, u: &Limbs, v: &Limbs) -> Jacobian<C> {
+    /// u·G + v·P for public numbers below n.
+    pub(crate) fn sum<A: Arithmetic>(&self, a: A, u: &Limbs, v: &Limbs) -> Xyzz<C> {
         let mut summands = Summands::new();
         Table::of_base(a).summands(u, &mut summands);
         let sum = match self.table(a) {
             Some(table) => {
                 table.summands(v, &mut summands);
-                Jacobian::INFINITY
+                Xyzz::INFINITY
             }
-            None => product::mul_public(a, &self.point, v),
+            None => Xyzz::from_jacobian(a, &product::mul_public(a, &self.point, v)),
         };
         summands.add_to(a, sum)
     }
@@ -60,7 +60,7 @@ impl<C: Curve> KeyPoint<C> {
     /// k·P in constant time, for k from 1 to n - 1.
     pub(crate) fn mul<A: Arithmetic>(&self, a: A, k: &Limbs) -> Jacobian<C> {
         match self.table(a) {
-            Some(table) => table.mul(a, k),
+            Some(table) => table.mul(a, k).to_jacobian(a),
             None => product::mul(a, &self.point, k),
         }
     }

@@ -1,8 +1,8 @@
 //! Curves y² = x³ + a·x + b of prime order over primes of 256 bits, for SM2 and ECDSA.
 //!
 //! ```text
-//!   key ─── table, product, sum ── point ── field ──┬─ limbs
-//!                                       modulus ── inverse
+//!   key ─── table, product, sum ── digits, xyzz, point ── field ──┬─ limbs
+//!                                                     modulus ── inverse
 //! ```
 //!
 //! A [`Curve`] brings its numbers and the products of its coordinates; all the rest is written once and compiled for each.
@@ -10,6 +10,7 @@
 //! for secrets, which reads every entry of a window, whichever is wanted, and a way for what is public.
 
 mod arithmetic;
+mod digits;
 mod field;
 mod inverse;
 mod key;
@@ -19,6 +20,7 @@ mod point;
 pub(crate) mod product;
 mod sum;
 mod table;
+mod xyzz;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,6 +42,7 @@ pub(crate) use self::key::KeyPoint;
 pub(crate) use self::modulus::Modulus;
 pub(crate) use self::point::{Affine, Jacobian};
 pub(crate) use self::table::Table;
+pub(crate) use self::xyzz::Xyzz;
 
 /// Bytes of a digest, and of a number.
 pub const NUMBER_LEN: usize = 32;

@@ -5,7 +5,6 @@
 
 use zeroize::Zeroize;
 
-use super::limbs::Limbs;
 use super::{Arithmetic, CoefficientA, Curve, Fe, NUMBER_LEN, POINT_LEN};
 
 /// A point other than the one at infinity: X and Y on a cache line of their own.
@@ -111,26 +110,17 @@ impl<C: Curve> Jacobian<C> {
         Self { x, y, z }
     }
 
-    /// P + Q in constant time, where the mask says with all ones that Q is left out. P is not Q; it may be at infinity.
+    /// P + Q in constant time. P is neither Q nor at infinity.
     #[inline(always)]
-    pub(crate) fn add<A: Arithmetic>(&self, a: A, other: &Affine<C>, left_out: u64) -> Self {
-        let sum = self.add_different(a, &self.differences(a, other));
-        self.choose(&sum, other, left_out)
+    pub(crate) fn add<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> Self {
+        self.add_different(a, &self.differences(a, other))
     }
 
     /// [`Self::add`] where P may be Q.
-    pub(crate) fn add_any<A: Arithmetic>(&self, a: A, other: &Affine<C>, left_out: u64) -> Self {
+    pub(crate) fn add_any<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> Self {
         let (h, r) = self.differences(a, other);
         let sum = self.add_different(a, &(h, r));
-        let sum = Self::select(h.is_zero() & r.is_zero(), &Self::from(*other).double(a), &sum);
-        self.choose(&sum, other, left_out)
-    }
-
-    /// Of a sum, or a summand where the other is at infinity.
-    #[inline(always)]
-    fn choose(&self, sum: &Self, other: &Affine<C>, left_out: u64) -> Self {
-        let sum = Self::select(self.z.is_zero(), &Self::from(*other), sum);
-        Self::select(left_out, self, &sum)
+        Self::select(h.is_zero() & r.is_zero(), &Self::from(*other).double(a), &sum)
     }
 
     /// P + Q for any points, in a time that depends on them.
@@ -144,6 +134,12 @@ impl<C: Curve> Jacobian<C> {
             return self.double(a);
         }
         self.add_different(a, &(h, r))
+    }
+
+    /// -P where the mask is all ones, P where it is all zeros.
+    #[inline(always)]
+    pub(crate) fn negate_if(&self, mask: u64) -> Self {
+        Self { y: self.y.negate_if(mask), ..*self }
     }
 
     #[inline(always)]
@@ -161,19 +157,6 @@ impl<C: Curve> Jacobian<C> {
     /// The affine point; zeros for the one at infinity.
     pub(crate) fn to_affine<A: Arithmetic>(self, a: A) -> Affine<C> {
         self.with_inverse(a, &self.z.invert())
-    }
-
-    /// The affine x; 0 for the point at infinity.
-    pub(crate) fn x_coordinate<A: Arithmetic>(&self, a: A) -> Fe<C> {
-        a.mul(&self.x, &a.square(&self.z.invert()))
-    }
-
-    /// Whether this number is the affine x. The point at infinity has none.
-    pub(crate) fn has_x<A: Arithmetic>(&self, a: A, x: &Limbs) -> bool {
-        Fe::from_number(x).is_some_and(|x| {
-            let difference = a.mul(&x, &a.square(&self.z)).sub(&self.x);
-            difference.is_zero() & !self.z.is_zero() != 0
-        })
     }
 
     /// The affine points of some that are not at infinity, for one inversion (Montgomery's trick).

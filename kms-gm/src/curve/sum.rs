@@ -1,10 +1,10 @@
 //! Sums of many public points, in a time that depends on them.
 //!
 //! Two points in affine coordinates are added by one division. Many pairs share the inversion for theirs (Montgomery's trick), so
-//! that an addition takes six products, and not the eleven of one in Jacobian coordinates.
+//! that an addition takes six products, and not the ten of one to a sum.
 
 use super::table::WINDOWS;
-use super::{Affine, Arithmetic, Curve, Fe, Jacobian};
+use super::{Affine, Arithmetic, Curve, Fe, Xyzz};
 
 /// Points of two tables.
 const MOST: usize = 2 * WINDOWS;
@@ -30,7 +30,7 @@ impl<C: Curve> Summands<C> {
     }
 
     /// `sum` and all points. They may be equal or opposite, and `sum` at infinity.
-    pub(crate) fn add_to<A: Arithmetic>(mut self, a: A, mut sum: Jacobian<C>) -> Jacobian<C> {
+    pub(crate) fn add_to<A: Arithmetic>(mut self, a: A, mut sum: Xyzz<C>) -> Xyzz<C> {
         while self.count / 2 >= ENOUGH {
             sum = self.add_pairs(a, sum);
         }
@@ -38,7 +38,7 @@ impl<C: Curve> Summands<C> {
     }
 
     /// Puts sums of two in the place of the points. What cannot be added like that is added to `sum`.
-    fn add_pairs<A: Arithmetic>(&mut self, a: A, mut sum: Jacobian<C>) -> Jacobian<C> {
+    fn add_pairs<A: Arithmetic>(&mut self, a: A, mut sum: Xyzz<C>) -> Xyzz<C> {
         // The difference of each pair's x, and the product of those before it.
         let mut differences = [(Fe::ZERO, Fe::ZERO); MOST / 2];
         let (mut pairs, mut product) = (0, Fe::ONE);

@@ -1,45 +1,27 @@
 //! Multiples of a point that is multiplied often, so that a product is a sum of 37 of them.
 //!
-//! A scalar is read in 37 windows of 7 bits, each with a sign (Booth's recoding): k = Σ dᵢ·2⁷ⁱ with dᵢ from -64 to 64. The
-//! table holds 1 to 64 times 2⁷ⁱ·P for each window, 148 KiB.
+//! A scalar is read in 37 windows of 7 bits (`digits`). The table holds 1, 3, 5 … 127 times 2⁷ⁱ·P for each of them, 148 KiB.
 
 use core::sync::atomic::Ordering;
 
-use super::limbs::{Limbs, hidden, is_zero, mask};
+use super::digits::{digit, odd};
+use super::limbs::{Limbs, hidden, is_zero};
 use super::sum::Summands;
-use super::{Affine, Arithmetic, Curve, Fe, Jacobian};
+use super::{Affine, Arithmetic, Curve, Fe, Jacobian, Xyzz};
 
 /// Bits of a window.
 const WIDTH: u32 = 7;
 /// Multiples in a window.
 const MULTIPLES: usize = 1 << (WIDTH - 1);
-/// Windows that hold 256 bits and a carry.
+/// Windows that hold 256 bits.
 pub(crate) const WINDOWS: usize = 37;
+/// The last window has three bits above its lowest.
+const LAST: u32 = 61;
 
 type Window<C> = [Affine<C>; MULTIPLES];
 
 /// Multiples of one point.
 pub(crate) struct Table<C>(Box<[Window<C>]>);
-
-/// The digit of a scalar in a window of some bits: all ones if it is negative, and its amount.
-#[inline(always)]
-pub(crate) fn digit(scalar: &Limbs, window: usize, width: u32) -> (u64, u64) {
-    // The bits of the window, and the one below, which tells whether the window below it was taken as negative.
-    let bits = if window == 0 {
-        scalar[0] << 1
-    } else {
-        let at = window * width as usize - 1;
-        let (limb, shift) = (at / 64, at % 64);
-        let above = scalar.get(limb + 1).copied().unwrap_or(0);
-        scalar[limb] >> shift | (above << 1) << (63 - shift)
-    };
-    let bits = bits & ((2 << width) - 1);
-    let negative = hidden(mask(bits >> width));
-    let rounded = (bits + 1) >> 1;
-    // 2^width - rounded where it is negative.
-    let amount = (rounded ^ negative).wrapping_sub(negative).wrapping_add(negative & (1 << width));
-    (negative, amount)
-}
 
 impl<C: Curve> Table<C> {
     /// Of a public point.
@@ -54,7 +36,7 @@ impl<C: Curve> Table<C> {
             first
         });
         // One window after the other, straight to the heap: callers' stacks may be small.
-        Self(Jacobian::all_to_affine(&firsts, a).iter().map(|first| multiples(a, first)).collect())
+        Self(Jacobian::all_to_affine(&firsts, a).iter().map(|first| odd_multiples(a, first)).collect())
     }
 
     /// Of the base point. Made when it is first asked for.
@@ -77,39 +59,48 @@ impl<C: Curve> Table<C> {
         unsafe { &*table }
     }
 
-    /// k·P in constant time, for k below the order.
-    ///
-    /// No two summands are ever equal: the sum of the windows below one is at most half of its first multiple, and the digit of
-    /// the last one, 16 at most, cannot reach round the order.
-    pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Jacobian<C> {
-        let mut sum = Jacobian::INFINITY;
-        for (i, window) in self.0.iter().enumerate() {
-            let (negative, amount) = digit(scalar, i, WIDTH);
-            let multiple = a.look_up(window, amount).negate_if(negative);
-            sum = sum.add(a, &multiple, is_zero(&[amount, 0, 0, 0]));
+    /// k·P in constant time, for k from 1 to n - 1.
+    pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Xyzz<C> {
+        // From the last window down no sum meets what is added to it: it is an odd number of times the first multiple of the
+        // window above, and so twice as even as the digit, and nearer to 0 than 2n. To be n more than the digit it would have
+        // to be odd, below the last digit; and there the number that is so even lies more than a window from n.
+        const { assert!(C::N.m[0] >> WIDTH & 1 == 0, "n less a digit is not an odd number of windows") };
+        let (is_negated, scalar) = odd::<C>(scalar);
+        let (last, lower) = self.0.split_last().expect("a table has windows");
+        let mut sum = Xyzz::from(a.look_up(last, (scalar[3] >> LAST) + 1));
+        for (i, window) in lower.iter().enumerate().rev() {
+            let (negative, index) = digit(&scalar, i, WIDTH);
+            sum = sum.add(a, &a.look_up(window, index + 1).negate_if(negative));
         }
-        sum
+        sum.negate_if(is_negated)
     }
 
-    /// The summands of k·P for a public number and point, whatever they are.
+    /// The summands of k·P for a public number below n.
     pub(crate) fn summands(&self, scalar: &Limbs, into: &mut Summands<C>) {
-        for (i, window) in self.0.iter().enumerate() {
-            let (negative, amount) = digit(scalar, i, WIDTH);
-            if let Some(multiple) = (amount as usize).checked_sub(1) {
-                into.push(window[multiple].negate_if(negative));
-            }
+        let (is_negated, scalar) = odd::<C>(scalar);
+        let (last, lower) = self.0.split_last().expect("a table has windows");
+        for (i, window) in lower.iter().enumerate() {
+            let (negative, index) = digit(&scalar, i, WIDTH);
+            into.push(window[index as usize].negate_if(negative ^ is_negated));
         }
+        into.push(last[(scalar[3] >> LAST) as usize].negate_if(is_negated));
     }
 }
 
-/// 1 to N times a point.
+/// 1, 3, 5 … 2N - 1 times a point.
 #[inline(never)]
-pub(crate) fn multiples<C: Curve, A: Arithmetic, const N: usize>(a: A, point: &Affine<C>) -> [Affine<C>; N] {
-    let mut last = Jacobian::INFINITY;
+pub(crate) fn odd_multiples<C: Curve, A: Arithmetic, const N: usize>(a: A, point: &Affine<C>) -> [Affine<C>; N] {
+    // Additions ask for neither a nor b, so that they hold on every curve that this one is mapped to by x·Z², y·Z³; doubling
+    // does not. With the Z of 2P the double is affine there, and all that follows are additions.
+    let Jacobian { x, y, z } = Jacobian::from(*point).double(a);
+    let (double, zz) = (Affine { x, y }, a.square(&z));
+    let point = Affine { x: a.mul(&point.x, &zz), y: a.mul(&point.y, &a.mul(&zz, &z)) };
+    let mut last = Jacobian::from(point);
     let all = core::array::from_fn(|i| {
-        // The second is the one that adds a point to itself.
-        last = if i == 1 { last.double(a) } else { last.add(a, point, 0) };
-        last
+        if i > 0 {
+            last = last.add(a, &double);
+        }
+        Jacobian { z: a.mul(&last.z, &z), ..last }
     });
     Jacobian::all_to_affine(&all, a)
 }

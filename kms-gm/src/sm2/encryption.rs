@@ -83,7 +83,7 @@ impl PublicKey {
             return false;
         }
         let points = Zeroizing::new(on_best!(a => {
-            Jacobian::all_to_affine(&[Table::of_base(a).mul(a, k), self.mul(a, k)], a)
+            Jacobian::all_to_affine(&[Table::of_base(a).mul(a, k).to_jacobian(a), self.mul(a, k)], a)
         }));
         let shared = Shared::new(&points[1]);
         if !reveal(shared.mask(plaintext, c2)) {

@@ -86,7 +86,7 @@ impl PrivateKey {
     /// The public key d·G.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        PublicKey::of_point(on_best!(a => Table::<Sm2>::of_base(a).mul(a, &self.d).to_affine(a)))
+        PublicKey::of_point(on_best!(a => Table::<Sm2>::of_base(a).mul(a, &self.d).to_jacobian(a).to_affine(a)))
     }
 
     /// Signs a digest (GB/T 32918.2-2016, section 6.1): r || s.

@@ -5,7 +5,9 @@ use proptest::test_runner::TestRunner;
 
 use super::super::limbs::{self, Limbs};
 use super::super::sum::Summands;
-use super::super::{Affine, Arithmetic as _, Curve, Fe, Jacobian, KeyPoint, Portable, Table, on_each, product, table};
+use super::super::{
+    Affine, Arithmetic as _, Curve, Fe, Jacobian, KeyPoint, Portable, Table, Xyzz, on_each, product, table,
+};
 use super::{for_each_curve, less};
 use crate::ecdsa::{P256, Secp256k1};
 use crate::sm2::Sm2;
@@ -71,12 +73,14 @@ fn scalars<C: Curve>() -> Vec<Limbs> {
 fn check<C: Known>(point: &Affine<C>, w: &Limbs, table: &Table<C>, k: &Limbs) {
     let expected = C::sum(&[0; 4], k, w);
     on_each!(a => {
-        assert_eq!(table.mul(a, k).to_affine(a).to_bytes(), expected, "by table, {a:?}: {k:x?}");
+        let by_table = table.mul(a, k);
+        assert_eq!(by_table.to_jacobian(a).to_affine(a).to_bytes(), expected, "by table, {a:?}: {k:x?}");
+        assert_eq!(by_table.x_coordinate(a).to_bytes(), expected[..32], "x, by table, {a:?}: {k:x?}");
         assert_eq!(product::mul(a, point, k).to_affine(a).to_bytes(), expected, "{a:?}: {k:x?}");
         let mut summands = Summands::new();
         table.summands(k, &mut summands);
-        let sum = summands.add_to(a, Jacobian::INFINITY);
-        assert_eq!(sum.to_affine(a).to_bytes(), expected, "public, by table, {a:?}: {k:x?}");
+        let sum = summands.add_to(a, Xyzz::INFINITY);
+        assert_eq!(sum.to_jacobian(a).to_affine(a).to_bytes(), expected, "public, by table, {a:?}: {k:x?}");
         assert_eq!(product::mul_public(a, point, k).to_affine(a).to_bytes(), expected, "public, {a:?}: {k:x?}");
     });
 }
@@ -120,7 +124,7 @@ fn sums_that_meet<C: Known>() {
                 if with_table {
                     key.make_table();
                 }
-                assert_eq!(key.sum(a, &u, &v).to_affine(a).to_bytes(), expected);
+                assert_eq!(key.sum(a, &u, &v).to_jacobian(a).to_affine(a).to_bytes(), expected);
             }
         });
     });
@@ -138,8 +142,8 @@ fn sums_of_many<C: Known>() {
             for k in &multiples {
                 summands.push(point::<C>(&number(*k)));
             }
-            let first = if first == 0 { Jacobian::INFINITY } else { Jacobian::from(point::<C>(&number(first))) };
-            assert_eq!(summands.add_to(a, first).to_affine(a).to_bytes(), expected, "{a:?}: {multiples:?}");
+            let first = if first == 0 { Xyzz::INFINITY } else { Xyzz::from(point::<C>(&number(first))) };
+            assert_eq!(summands.add_to(a, first).to_jacobian(a).to_affine(a).to_bytes(), expected, "{a:?}: {multiples:?}");
         });
     });
 }
@@ -147,34 +151,49 @@ fn sums_of_many<C: Known>() {
 // Goal: the formulas' own exceptions: infinity on either side, a point and itself, a point and its opposite.
 fn exceptional_sums<C: Known>() {
     let double = C::multiple(&[2, 0, 0, 0]);
-    let infinity = Jacobian::<C>::INFINITY;
+    let opposite = C::G.negate_if(u64::MAX);
     on_each!(a => {
-        let g = Jacobian::from(C::G);
         let affine = |point: Jacobian<C>| point.to_affine(a).to_bytes();
+        let (infinity, g) = (Jacobian::<C>::INFINITY, Jacobian::from(C::G));
         assert_eq!(affine(infinity.double(a)), [0; 64]);
-        for sum in [infinity.add(a, &C::G, 0), infinity.add_any(a, &C::G, 0), infinity.add_public(a, &C::G)] {
-            assert_eq!(affine(sum), C::G.to_bytes());
-        }
-        for sum in [infinity.add(a, &C::G, u64::MAX), infinity.add_any(a, &C::G, u64::MAX)] {
-            assert_eq!(affine(sum), [0; 64]);
-        }
-        for sum in [g.add(a, &C::G, u64::MAX), g.add_any(a, &C::G, u64::MAX)] {
-            assert_eq!(affine(sum), C::G.to_bytes());
-        }
-        for sum in [g.double(a), g.add_any(a, &C::G, 0), g.add_public(a, &C::G)] {
+        assert_eq!(affine(infinity.add_public(a, &C::G)), C::G.to_bytes());
+        for sum in [g.double(a), g.add_any(a, &C::G), g.add_public(a, &C::G)] {
             assert_eq!(affine(sum), double);
         }
-        let opposite = C::G.negate_if(u64::MAX);
-        for sum in [g.add(a, &opposite, 0), g.add_any(a, &opposite, 0), g.add_public(a, &opposite)] {
+        for sum in [g.add(a, &opposite), g.add_any(a, &opposite), g.add_public(a, &opposite)] {
+            assert_eq!(affine(sum), [0; 64]);
+        }
+
+        let affine = |point: Xyzz<C>| affine(point.to_jacobian(a));
+        let (infinity, g) = (Xyzz::<C>::INFINITY, Xyzz::from(C::G));
+        assert_eq!(affine(infinity.add_public(a, &C::G)), C::G.to_bytes());
+        assert_eq!(affine(g.add_public(a, &C::G)), double);
+        for sum in [infinity, g.add(a, &opposite), g.add_public(a, &opposite)] {
             assert_eq!(affine(sum), [0; 64]);
             assert!(!sum.has_x(a, &[0; 4]), "infinity has no x");
         }
     });
 }
 
+// Goal: coordinates of one kind and the other are of the same point, whatever its Z.
+fn coordinates_of_both_kinds<C: Known>() {
+    on_each!(a => {
+        let (five, three) = (point::<C>(&[5, 0, 0, 0]), point::<C>(&[3, 0, 0, 0]));
+        let sum = Jacobian::from(five).add(a, &three);
+        let of_both = Xyzz::from_jacobian(a, &sum);
+        assert_eq!(sum.to_affine(a), point(&[8, 0, 0, 0]));
+        assert_eq!(of_both.to_jacobian(a).to_affine(a), point(&[8, 0, 0, 0]));
+        assert_eq!(of_both.add(a, &three).to_jacobian(a).to_affine(a), point(&[11, 0, 0, 0]));
+        assert!(of_both.has_x(a, &limbs::from_bytes(&sum.to_affine(a).x.to_bytes())));
+        assert!(!of_both.has_x(a, &limbs::from_bytes(&five.x.to_bytes())));
+        let infinity = Xyzz::from_jacobian(a, &Jacobian::<C>::INFINITY);
+        assert_eq!(infinity.to_jacobian(a).to_affine(a).to_bytes(), [0; 64]);
+    });
+}
+
 // Goal: whichever entry is looked up, it is that one, from tables of every length that is used.
 fn look_ups<C: Known>() {
-    let entries: [Affine<C>; 64] = table::multiples(Portable, &C::G);
+    let entries: [Affine<C>; 64] = table::odd_multiples(Portable, &C::G);
     let none = Affine { x: Fe::ZERO, y: Fe::ZERO };
     on_each!(a => {
         for len in [16, 64] {
@@ -199,4 +218,4 @@ fn points_are_on_the_curve<C: Known>() {
     }
 }
 
-for_each_curve!(products_at_the_edges products sums_that_meet sums_of_many exceptional_sums look_ups points_are_on_the_curve);
+for_each_curve!(products_at_the_edges products sums_that_meet sums_of_many exceptional_sums coordinates_of_both_kinds look_ups points_are_on_the_curve);
