@@ -23,17 +23,17 @@ impl Adx {
     }
 }
 
-/// Words `t0` and following plus a word of b times a, the lowest sum in `t0`, the highest in `t5`. Two chains of carries.
+/// Words `t0` to `t3` plus a word of b times a; `t4` becomes the highest. Two chains of carries.
 macro_rules! row {
-    ($at:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $t4:literal, $t5:literal) => {
+    ($at:literal, $t0:literal, $t1:literal, $t2:literal, $t3:literal, $t4:literal) => {
         concat!(
             "mov rdx, [{b} + ",
             $at,
             "]\n",
             "xor {",
-            $t5,
+            $t4,
             ":e}, {",
-            $t5,
+            $t4,
             ":e}\n",
             "mulx {hi}, {lo}, [{a}]\n",
             "adcx {",
@@ -63,19 +63,29 @@ macro_rules! row {
             "adox {",
             $t4,
             "}, {hi}\n",
-            "adcx {",
-            $t4,
-            "}, {",
-            $t5,
-            "}\n",
-            "adox {",
-            $t5,
-            "}, {",
-            $t5,
-            "}\n",
             "adc {",
-            $t5,
+            $t4,
             "}, 0\n",
+        )
+    };
+}
+
+/// The eight words of a·b.
+macro_rules! product {
+    () => {
+        concat!(
+            "mov rdx, [{b}]\n",
+            "mulx {t1}, {t0}, [{a}]\n",
+            "mulx {t2}, {lo}, [{a} + 8]\n",
+            "add {t1}, {lo}\n",
+            "mulx {t3}, {lo}, [{a} + 16]\n",
+            "adc {t2}, {lo}\n",
+            "mulx {t4}, {lo}, [{a} + 24]\n",
+            "adc {t3}, {lo}\n",
+            "adc {t4}, 0\n",
+            row!(8, "t1", "t2", "t3", "t4", "t5"),
+            row!(16, "t2", "t3", "t4", "t5", "t6"),
+            row!(24, "t3", "t4", "t5", "t6", "t7"),
         )
     };
 }
@@ -133,9 +143,30 @@ macro_rules! square {
     };
 }
 
-/// The products of coordinates in Montgomery's form, for a p that is -1 modulo 2^64, given the steps of their reduction.
+/// Half of a number of eight words, made zero word by word by one step of Montgomery's reduction each, which drops that word
+/// and makes of its register the highest of the half; and what that carries added to the upper half: five words to `t4`.
 macro_rules! montgomery {
-    ($reduce:ident, $reduce_low:ident, $subtract_once:ident) => {
+    ($step:ident) => {
+        concat!(
+            $step!("t0", "t1", "t2", "t3"),
+            $step!("t1", "t2", "t3", "t0"),
+            $step!("t2", "t3", "t0", "t1"),
+            $step!("t3", "t0", "t1", "t2"),
+            "add {t0}, {t4}\n",
+            "adc {t1}, {t5}\n",
+            "adc {t2}, {t6}\n",
+            "adc {t3}, {t7}\n",
+            "mov {t4:e}, 0\n",
+            "adc {t4}, 0\n",
+        )
+    };
+}
+
+/// Products of coordinates, given how eight words `t0` and following are brought to four below p. Every register is free for
+/// that.
+macro_rules! products {
+    ($reduce:ident) => {
+        /// a·b.
         #[inline(always)]
         pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
             let (r0, r1, r2, r3);
@@ -143,32 +174,18 @@ macro_rules! montgomery {
             // both operands; the stack is not used.
             unsafe {
                 asm!(
-                    "mov rdx, [{b}]",
-                    "mulx {t1}, {t0}, [{a}]",
-                    "mulx {t2}, {lo}, [{a} + 8]",
-                    "add {t1}, {lo}",
-                    "mulx {t3}, {lo}, [{a} + 16]",
-                    "adc {t2}, {lo}",
-                    "mulx {t4}, {lo}, [{a} + 24]",
-                    "adc {t3}, {lo}",
-                    "adc {t4}, 0",
-                    "xor {t5:e}, {t5:e}",
-                    $reduce!("t0", "t1", "t2", "t3", "t4", "t5"),
-                    row!(8, "t1", "t2", "t3", "t4", "t5", "t0"),
-                    $reduce!("t1", "t2", "t3", "t4", "t5", "t0"),
-                    row!(16, "t2", "t3", "t4", "t5", "t0", "t1"),
-                    $reduce!("t2", "t3", "t4", "t5", "t0", "t1"),
-                    row!(24, "t3", "t4", "t5", "t0", "t1", "t2"),
-                    $reduce!("t3", "t4", "t5", "t0", "t1", "t2"),
-                    $subtract_once!("t4", "t5", "t0", "t1", "t2", "t3", "lo", "hi", "b"),
+                    product!(),
+                    $reduce!(),
                     a = inout(reg) a.as_ptr() => _,
                     b = inout(reg) b.as_ptr() => _,
-                    t0 = out(reg) r2,
-                    t1 = out(reg) r3,
-                    t2 = out(reg) _,
-                    t3 = out(reg) _,
-                    t4 = out(reg) r0,
-                    t5 = out(reg) r1,
+                    t0 = out(reg) r0,
+                    t1 = out(reg) r1,
+                    t2 = out(reg) r2,
+                    t3 = out(reg) r3,
+                    t4 = out(reg) _,
+                    t5 = out(reg) _,
+                    t6 = out(reg) _,
+                    t7 = out(reg) _,
                     lo = out(reg) _,
                     hi = out(reg) _,
                     out("rdx") _,
@@ -178,6 +195,7 @@ macro_rules! montgomery {
             [r0, r1, r2, r3]
         }
 
+        /// a·a.
         #[inline(always)]
         pub(crate) fn square(_: Adx, a: &Limbs) -> Limbs {
             let (r0, r1, r2, r3);
@@ -185,19 +203,9 @@ macro_rules! montgomery {
             unsafe {
                 asm!(
                     square!(),
-                    // The lower half, made zero word by word, and what that carries into the upper one.
-                    $reduce_low!("t0", "t1", "t2", "t3"),
-                    $reduce_low!("t1", "t2", "t3", "t0"),
-                    $reduce_low!("t2", "t3", "t0", "t1"),
-                    $reduce_low!("t3", "t0", "t1", "t2"),
-                    "add {t0}, {t4}",
-                    "adc {t1}, {t5}",
-                    "adc {t2}, {t6}",
-                    "adc {t3}, {t7}",
-                    "mov {t4:e}, 0",
-                    "adc {t4}, 0",
-                    $subtract_once!("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "lo"),
+                    $reduce!(),
                     a = inout(reg) a.as_ptr() => _,
+                    b = out(reg) _,
                     t0 = out(reg) r0,
                     t1 = out(reg) r1,
                     t2 = out(reg) r2,

@@ -1,86 +1,25 @@
-//! Products modulo 2^256 - 2^224 - 2^96 + 2^64 - 1.
+//! Products modulo 2^256 - 2^224 - 2^96 + 2^64 - 1, in Montgomery's form.
 
 use core::arch::asm;
 
 use super::Adx;
 use crate::curve::limbs::Limbs;
 
-/// A step of Montgomery's reduction: t + t0·p, whose lowest word is 0 and left to be used anew (see `sm2::curve::reduce`).
-macro_rules! reduce {
-    ($t0:literal, $t1:literal, $t2:literal, $t3:literal, $t4:literal, $t5:literal) => {
-        concat!(
-            "mov {lo}, {",
-            $t0,
-            "}\n",
-            "shl {lo}, 32\n",
-            "mov {hi}, {",
-            $t0,
-            "}\n",
-            "shr {hi}, 32\n",
-            "add {",
-            $t1,
-            "}, {",
-            $t0,
-            "}\n",
-            "adc {",
-            $t2,
-            "}, 0\n",
-            "adc {",
-            $t3,
-            "}, 0\n",
-            "adc {",
-            $t4,
-            "}, {",
-            $t0,
-            "}\n",
-            "adc {",
-            $t5,
-            "}, 0\n",
-            "sub {",
-            $t1,
-            "}, {lo}\n",
-            "sbb {",
-            $t2,
-            "}, {hi}\n",
-            "sbb {",
-            $t3,
-            "}, {lo}\n",
-            "sbb {",
-            $t4,
-            "}, {hi}\n",
-            "sbb {",
-            $t5,
-            "}, 0\n",
-        )
-    };
-}
-
-/// The same on a number of four words, of which `t0` becomes the highest.
-macro_rules! reduce_low {
+/// A step of the reduction: t + t0·p, without the lowest word, which is 0. The rest is t plus
+/// t0·(2^192 - 2^160 - 2^32 + 1): with t0 as its highest word, less t0·(2^32 - 1) and less t0·2^32 two words higher. `rdx`
+/// is 2^32: shifts are scarcer than products.
+macro_rules! step {
     ($t0:literal, $t1:literal, $t2:literal, $t3:literal) => {
         concat!(
-            "mov {lo}, {",
+            "mulx {hi}, {lo}, {",
             $t0,
             "}\n",
-            "shl {lo}, 32\n",
-            "mov {hi}, {",
+            "mov {a}, {lo}\n",
+            "mov {b}, {hi}\n",
+            "sub {lo}, {",
             $t0,
             "}\n",
-            "shr {hi}, 32\n",
-            "add {",
-            $t1,
-            "}, {",
-            $t0,
-            "}\n",
-            "adc {",
-            $t2,
-            "}, 0\n",
-            "adc {",
-            $t3,
-            "}, 0\n",
-            "adc {",
-            $t0,
-            "}, 0\n",
+            "sbb {hi}, 0\n",
             "sub {",
             $t1,
             "}, {lo}\n",
@@ -89,77 +28,38 @@ macro_rules! reduce_low {
             "}, {hi}\n",
             "sbb {",
             $t3,
-            "}, {lo}\n",
+            "}, {a}\n",
             "sbb {",
             $t0,
-            "}, {hi}\n",
+            "}, {b}\n",
         )
     };
 }
 
-/// The sum of five words less p if that is not negative: `q` is the sum plus 2^256 - p, kept where there is a carry.
-macro_rules! subtract_once {
-    ($c0:literal, $c1:literal, $c2:literal, $c3:literal, $c4:literal, $q0:literal, $q1:literal, $q2:literal, $q3:literal) => {
+/// The five words of the sum less p if that is not negative: the others are the sum plus 2^256 - p, kept where there is a
+/// carry.
+macro_rules! reduce {
+    () => {
         concat!(
-            "mov {",
-            $q0,
-            "}, {",
-            $c0,
-            "}\n",
-            "mov {",
-            $q1,
-            "}, {",
-            $c1,
-            "}\n",
-            "mov {",
-            $q2,
-            "}, {",
-            $c2,
-            "}\n",
-            "mov {",
-            $q3,
-            "}, {",
-            $c3,
-            "}\n",
+            "movabs rdx, 0x100000000\n",
+            montgomery!(step),
+            "mov {t5}, {t0}\n",
+            "mov {t6}, {t1}\n",
+            "mov {t7}, {t2}\n",
+            "mov {lo}, {t3}\n",
             "mov edx, -1\n",
             "lea {a}, [rdx + 1]\n",
-            "add {",
-            $q0,
-            "}, 1\n",
-            "adc {",
-            $q1,
-            "}, rdx\n",
-            "adc {",
-            $q2,
-            "}, 0\n",
-            "adc {",
-            $q3,
-            "}, {a}\n",
-            "adc {",
-            $c4,
-            "}, -1\n",
-            "cmovc {",
-            $c0,
-            "}, {",
-            $q0,
-            "}\n",
-            "cmovc {",
-            $c1,
-            "}, {",
-            $q1,
-            "}\n",
-            "cmovc {",
-            $c2,
-            "}, {",
-            $q2,
-            "}\n",
-            "cmovc {",
-            $c3,
-            "}, {",
-            $q3,
-            "}\n",
+            "add {t5}, 1\n",
+            "adc {t6}, rdx\n",
+            "adc {t7}, 0\n",
+            "adc {lo}, {a}\n",
+            "adc {t4}, -1\n",
+            "cmovc {t0}, {t5}\n",
+            "cmovc {t1}, {t6}\n",
+            "cmovc {t2}, {t7}\n",
+            "cmovc {t3}, {lo}\n",
         )
     };
 }
 
-montgomery!(reduce, reduce_low, subtract_once);
+products!(reduce);
