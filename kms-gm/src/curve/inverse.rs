@@ -4,22 +4,27 @@
 //! P. Wuille whose δ starts at 1/2, for which 590 steps are enough for numbers of 256 bits
 //! (P. Wuille and G. Maxwell, "The safegcd implementation in libsecp256k1 explained").
 //!
-//! 62 steps at a time look at the lowest words of f and g alone and are gathered in a 2×2 matrix, which is then applied to the
-//! whole of f and g, and modulo m to the coefficients d and e with f = d·x and g = e·x.
+//! 60 steps at a time look at the lowest words of f and g alone and are gathered in a 2×2 matrix, which is then applied to the
+//! whole of f and g, and modulo m to the coefficients d and e with f = d·x and g = e·x. In constant time these are three
+//! matrices of 20 steps, whose rows stand in one word with the bits of f or g that they are made from, as in the software of
+//! Bernstein and Yang.
 
 use super::limbs::{Limbs, hidden};
 
-/// A number in five words of 62 bits, the least first; the last one bears the sign.
-type Signed62 = [i64; 5];
+/// A number in five words of 60 bits, the least first; the last one bears the sign.
+type Signed60 = [i64; 5];
 
 /// Steps that one matrix gathers.
-const STEPS: u32 = 62;
-/// Matrices that are enough: 10 · 62 is at least 590.
+const STEPS: u32 = 60;
+/// Matrices that are enough: 10 · 60 is at least 590.
 const ROUNDS: u32 = 10;
 
-const LOW: u64 = u64::MAX >> 2;
+const LOW: u64 = u64::MAX >> (64 - STEPS);
 
-/// What the steps do: f, g ← (u·f + v·g)/2^62, (q·f + r·g)/2^62.
+/// Steps that a word for each row holds.
+const BLOCK: u32 = 20;
+
+/// What n steps do: f, g ← (u·f + v·g)/2^n, (q·f + r·g)/2^n.
 struct Matrix {
     u: i64,
     v: i64,
@@ -29,8 +34,8 @@ struct Matrix {
 
 /// A modulus, as this module reads it.
 pub(crate) struct Modulus {
-    m: Signed62,
-    /// 1/m mod 2^62.
+    m: Signed60,
+    /// 1/m mod 2^60.
     inverse: u64,
 }
 
@@ -42,8 +47,8 @@ impl Modulus {
 
     /// 1/x mod m, and 0 for 0. `x` is below m.
     pub(crate) fn invert(&self, x: &Limbs) -> Limbs {
-        let mut d: Signed62 = [0; 5];
-        let mut e: Signed62 = [1, 0, 0, 0, 0];
+        let mut d: Signed60 = [0; 5];
+        let mut e: Signed60 = [1, 0, 0, 0, 0];
         let mut f = self.m;
         let mut g = split(x);
         // -(δ + 1/2), an integer.
@@ -51,7 +56,7 @@ impl Modulus {
         let mut i = 0;
         while i < ROUNDS {
             let matrix;
-            (zeta, matrix) = steps(zeta, f[0] as u64, g[0] as u64);
+            (zeta, matrix) = steps(zeta, f[0], g[0]);
             (d, e) = self.apply_modulo(&matrix, &d, &e);
             (f, g) = apply(&matrix, &f, &g);
             i += 1;
@@ -62,8 +67,8 @@ impl Modulus {
 
     /// [`Self::invert`] in a time that depends on x.
     pub(crate) fn invert_public(&self, x: &Limbs) -> Limbs {
-        let mut d: Signed62 = [0; 5];
-        let mut e: Signed62 = [1, 0, 0, 0, 0];
+        let mut d: Signed60 = [0; 5];
+        let mut e: Signed60 = [1, 0, 0, 0, 0];
         let mut f = self.m;
         let mut g = split(x);
         let mut delta = 1;
@@ -77,7 +82,7 @@ impl Modulus {
     }
 
     /// The coefficients after the steps, each in -2m < c < m if they were.
-    fn apply_modulo(&self, matrix: &Matrix, d: &Signed62, e: &Signed62) -> (Signed62, Signed62) {
+    fn apply_modulo(&self, matrix: &Matrix, d: &Signed60, e: &Signed60) -> (Signed60, Signed60) {
         let Matrix { u, v, q, r } = *matrix;
         let (d_negative, e_negative) = (d[4] >> 63, e[4] >> 63);
         // Start with m once for each coefficient that is negative ...
@@ -107,7 +112,7 @@ impl Modulus {
     }
 
     /// `d` or, if `negate` is -1, `-d`, as a number from 0 to m - 1. `d` is above -2m and below m.
-    fn normal(&self, d: &Signed62, negate: i64) -> Limbs {
+    fn normal(&self, d: &Signed60, negate: i64) -> Limbs {
         let mut d = self.lift(d);
         let mut i = 0;
         while i < 5 {
@@ -118,7 +123,7 @@ impl Modulus {
     }
 
     /// m more, if the number is negative.
-    fn lift(&self, d: &Signed62) -> Signed62 {
+    fn lift(&self, d: &Signed60) -> Signed60 {
         let negative = hidden((d[4] >> 63) as u64) as i64;
         let mut lifted = *d;
         let mut i = 0;
@@ -130,35 +135,68 @@ impl Modulus {
     }
 }
 
-/// 62 divsteps on the lowest bits of f and g. Only those bits matter that are still there.
-fn steps(mut zeta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
-    let (mut u, mut v, mut q, mut r) = (1u64, 0u64, 0u64, 1u64);
+/// 60 divsteps on the lowest bits of f and g.
+fn steps(zeta: i64, f: i64, g: i64) -> (i64, Matrix) {
+    let (mut zeta, mut all) = block(zeta, f, g);
+    let (mut f, mut g) = all.apply_low(f, g);
+    for last in [false, true] {
+        let next;
+        (zeta, next) = block(zeta, f, g);
+        if !last {
+            (f, g) = next.apply_low(f, g);
+        }
+        all = next.after(&all);
+    }
+    (zeta, all)
+}
+
+/// 20 divsteps on the lowest bits of f and g.
+///
+/// A row is a word, the sum of f, -u·2^21 and -v·2^42, and is added and halved as a whole: u and v begin with 2^20, so that they
+/// stay whole. Then f is below 2^20 in amount, and u and v are from 1 - 2^20 to 2^20: |u| + |v| is 2^20 at most, and of a step
+/// that makes v from r, which is odd in proportion to what the steps so far have left of 2^20, only the first makes -v as much;
+/// u is 2^20 until then. In the row of g they are smaller still.
+fn block(mut zeta: i64, f: i64, g: i64) -> (i64, Matrix) {
+    const LOW: i64 = (1 << BLOCK) - 1;
+    let (mut f, mut g) = ((f & LOW) - (1 << 41), (g & LOW) - (1 << 62));
     let mut i = 0;
-    while i < STEPS {
+    while i < BLOCK {
         // δ > 0, and g odd.
-        let positive = hidden((zeta >> 63) as u64);
-        let odd = hidden((g & 1).wrapping_neg());
-        // g plus or minus f if g is odd.
-        g = g.wrapping_add((f ^ positive).wrapping_sub(positive) & odd);
-        q = q.wrapping_add((u ^ positive).wrapping_sub(positive) & odd);
-        r = r.wrapping_add((v ^ positive).wrapping_sub(positive) & odd);
-        // f is the former g if both hold: f + (g - f).
+        let positive = hidden((zeta >> 63) as u64) as i64;
+        let odd = hidden((g as u64 & 1).wrapping_neg()) as i64;
         let swap = positive & odd;
-        zeta = (zeta ^ swap as i64) - 1;
-        f = f.wrapping_add(g & swap);
-        u = u.wrapping_add(q & swap);
-        v = v.wrapping_add(r & swap);
-        // g is halved, or the row of f doubled.
-        g >>= 1;
-        u <<= 1;
-        v <<= 1;
+        // g plus or minus f if g is odd; f is the former g if both hold.
+        let sum = g + (((f ^ positive) - positive) & odd);
+        f ^= (f ^ g) & swap;
+        g = sum >> 1;
+        zeta = (zeta ^ swap) - 1;
         i += 1;
     }
-    (zeta, Matrix { u: u as i64, v: v as i64, q: q as i64, r: r as i64 })
+    let [(u, v), (q, r)] = [f, g].map(|row| {
+        let both = (row + (1 << BLOCK)) >> 21;
+        let u = both << 43 >> 43;
+        (-u, (u - both) >> 21)
+    });
+    (zeta, Matrix { u, v, q, r })
+}
+
+impl Matrix {
+    /// The lowest bits of f and g after 20 steps; 20 fewer are right than before.
+    fn apply_low(&self, f: i64, g: i64) -> (i64, i64) {
+        let row = |u: i64, v: i64| u.wrapping_mul(f).wrapping_add(v.wrapping_mul(g)) >> BLOCK;
+        (row(self.u, self.v), row(self.q, self.r))
+    }
+
+    /// The matrix of some steps and these.
+    fn after(&self, first: &Self) -> Self {
+        let row = |u: i64, v: i64| (u * first.u + v * first.q, u * first.v + v * first.r);
+        let ((u, v), (q, r)) = (row(self.u, self.v), row(self.q, self.r));
+        Self { u, v, q, r }
+    }
 }
 
 /// [`steps`] in a time that depends on f and g: steps that halve an even g are taken together, and so are those that add f to
-/// an odd one, which come to the multiple of f that makes the lowest bits of g zero. Each matrix is that of 62 single steps.
+/// an odd one, which come to the multiple of f that makes the lowest bits of g zero. Each matrix is that of 60 single steps.
 /// Here δ is the paper's own, which starts at 1.
 fn public_steps(mut delta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
     let (mut u, mut v, mut q, mut r) = (1u64, 0u64, 0u64, 1u64);
@@ -190,7 +228,7 @@ fn public_steps(mut delta: i64, mut f: u64, mut g: u64) -> (i64, Matrix) {
 }
 
 /// f and g after the steps; the divisions come out even.
-fn apply(matrix: &Matrix, f: &Signed62, g: &Signed62) -> (Signed62, Signed62) {
+fn apply(matrix: &Matrix, f: &Signed60, g: &Signed60) -> (Signed60, Signed60) {
     let Matrix { u, v, q, r } = *matrix;
     let mut sum_f = u as i128 * f[0] as i128 + v as i128 * g[0] as i128;
     let mut sum_g = q as i128 * f[0] as i128 + r as i128 * g[0] as i128;
@@ -210,8 +248,8 @@ fn apply(matrix: &Matrix, f: &Signed62, g: &Signed62) -> (Signed62, Signed62) {
     new
 }
 
-/// The same number with each word but the last from 0 to 2^62 - 1.
-fn carried(d: &Signed62) -> Signed62 {
+/// The same number with each word but the last from 0 to 2^60 - 1.
+fn carried(d: &Signed60) -> Signed60 {
     let mut carried = *d;
     let mut i = 0;
     while i < 4 {
@@ -222,22 +260,22 @@ fn carried(d: &Signed62) -> Signed62 {
     carried
 }
 
-const fn split(a: &Limbs) -> Signed62 {
+const fn split(a: &Limbs) -> Signed60 {
     [
         (a[0] & LOW) as i64,
-        ((a[0] >> 62 | a[1] << 2) & LOW) as i64,
-        ((a[1] >> 60 | a[2] << 4) & LOW) as i64,
-        ((a[2] >> 58 | a[3] << 6) & LOW) as i64,
-        (a[3] >> 56) as i64,
+        ((a[0] >> 60 | a[1] << 4) & LOW) as i64,
+        ((a[1] >> 56 | a[2] << 8) & LOW) as i64,
+        ((a[2] >> 52 | a[3] << 12) & LOW) as i64,
+        (a[3] >> 48) as i64,
     ]
 }
 
-fn join(a: &Signed62) -> Limbs {
+fn join(a: &Signed60) -> Limbs {
     let [a0, a1, a2, a3, a4] = *a;
     [
-        a0 as u64 | (a1 as u64) << 62,
-        a1 as u64 >> 2 | (a2 as u64) << 60,
-        a2 as u64 >> 4 | (a3 as u64) << 58,
-        a3 as u64 >> 6 | (a4 as u64) << 56,
+        a0 as u64 | (a1 as u64) << 60,
+        a1 as u64 >> 4 | (a2 as u64) << 56,
+        a2 as u64 >> 8 | (a3 as u64) << 52,
+        a3 as u64 >> 12 | (a4 as u64) << 48,
     ]
 }
