@@ -1,19 +1,27 @@
 //! What of the curves' arithmetic is written for more than one kind of processor. All the rest is generic over it.
 
-use super::{Affine, Curve, Fe, table};
+use super::limbs::Limbs;
+use super::search::{self, AtOnce};
+use super::{Affine, Curve, Fe, Table, Xyzz};
 #[cfg(target_arch = "x86_64")]
 use crate::x86::Adx;
 
-/// The parts that differ. A value is the proof that this processor can run them.
-pub(crate) trait Arithmetic: Copy {
+/// Products of coordinates. A value is the proof that this processor can run them.
+pub(crate) trait Products: Copy {
     /// a·b.
     fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C>;
 
     /// a·a.
     fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C>;
+}
 
-    /// Entry `index` of some, counted from 1, and zeros for 0; every one of them is read.
-    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C>;
+/// All that differs.
+pub(crate) trait Arithmetic: Products {
+    /// Entry `index` of some, for which every one of them is read.
+    fn look_up<C: Curve, const N: usize>(self, entries: &[Affine<C>; N], index: u64) -> Affine<C>;
+
+    /// [`Table::mul`].
+    fn by_table<C: Curve>(self, table: &Table<C>, k: &Limbs) -> Xyzz<C>;
 }
 
 /// Runs on every processor.
@@ -21,7 +29,7 @@ pub(crate) trait Arithmetic: Copy {
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct Portable;
 
-impl Arithmetic for Portable {
+impl Products for Portable {
     #[inline(always)]
     fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C> {
         a.mul(b)
@@ -31,10 +39,16 @@ impl Arithmetic for Portable {
     fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C> {
         a.square()
     }
+}
 
+impl Arithmetic for Portable {
     #[inline]
-    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C> {
-        table::look_up(entries, index)
+    fn look_up<C: Curve, const N: usize>(self, entries: &[Affine<C>; N], index: u64) -> Affine<C> {
+        search::look_up(entries, index)
+    }
+
+    fn by_table<C: Curve>(self, table: &Table<C>, k: &Limbs) -> Xyzz<C> {
+        table.sum::<_, AtOnce<C>>(self, k)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Curves y² = x³ + a·x + b of prime order over primes of 256 bits, for SM2 and ECDSA.
 //!
 //! ```text
-//!   key ─── table, product, sum ── digits, xyzz, point ── field ──┬─ limbs
-//!                                                     modulus ── inverse
+//!   key ─── table, product, sum ── digits, search, xyzz, point ── field ──┬─ limbs
+//!                                                             modulus ── inverse
 //! ```
 //!
 //! A [`Curve`] brings its numbers and the products of its coordinates; all the rest is written once and compiled for each.
@@ -18,6 +18,7 @@ pub(crate) mod limbs;
 mod modulus;
 mod point;
 pub(crate) mod product;
+pub(crate) mod search;
 mod sum;
 mod table;
 mod xyzz;
@@ -34,9 +35,9 @@ use crate::x86::Adx;
 
 pub use self::key::MAX_TABLES;
 
-pub(crate) use self::arithmetic::{Arithmetic, Best, on_best};
 #[cfg(test)]
-pub(crate) use self::arithmetic::{Portable, on_each};
+pub(crate) use self::arithmetic::on_each;
+pub(crate) use self::arithmetic::{Arithmetic, Best, Portable, Products, on_best};
 pub(crate) use self::field::{Fe, montgomery_mul, montgomery_square};
 pub(crate) use self::key::KeyPoint;
 pub(crate) use self::modulus::Modulus;

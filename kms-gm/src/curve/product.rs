@@ -21,7 +21,7 @@ pub(crate) fn mul<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Lim
             sum = sum.double(a);
         }
         let (negative, index) = digit(&scalar, window, WIDTH);
-        let multiple = a.look_up(&table, index + 1).negate_if(negative);
+        let multiple = a.look_up(&table, index).negate_if(negative);
         // Before the last window both summands are less than a thirtieth of the order, and 32 times the sum is more than the
         // digit. In the last one they are equal for the order of SM2 less 6.
         sum = if window > 0 { sum.add(a, &multiple) } else { sum.add_any(a, &multiple) };

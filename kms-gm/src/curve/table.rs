@@ -5,9 +5,10 @@
 use core::sync::atomic::Ordering;
 
 use super::digits::{digit, odd};
-use super::limbs::{Limbs, hidden, is_zero};
+use super::limbs::Limbs;
+use super::search::{Beside, SearchIn};
 use super::sum::Summands;
-use super::{Affine, Arithmetic, Curve, Fe, Jacobian, Xyzz};
+use super::{Affine, Arithmetic, Curve, Jacobian, Products, Xyzz};
 
 /// Bits of a window.
 const WIDTH: u32 = 7;
@@ -60,19 +61,36 @@ impl<C: Curve> Table<C> {
     }
 
     /// k·P in constant time, for k from 1 to n - 1.
-    pub(crate) fn mul<A: Arithmetic>(&self, a: A, scalar: &Limbs) -> Xyzz<C> {
-        // From the last window down no sum meets what is added to it: it is an odd number of times the first multiple of the
-        // window above, and so twice as even as the digit, and nearer to 0 than 2n. To be n more than the digit it would have
-        // to be odd, below the last digit; and there the number that is so even lies more than a window from n.
-        const { assert!(C::N.m[0] >> WIDTH & 1 == 0, "n less a digit is not an odd number of windows") };
-        let (is_negated, scalar) = odd::<C>(scalar);
-        let (last, lower) = self.0.split_last().expect("a table has windows");
-        let mut sum = Xyzz::from(a.look_up(last, (scalar[3] >> LAST) + 1));
-        for (i, window) in lower.iter().enumerate().rev() {
-            let (negative, index) = digit(&scalar, i, WIDTH);
-            sum = sum.add(a, &a.look_up(window, index + 1).negate_if(negative));
+    pub(crate) fn mul<A: Arithmetic>(&self, a: A, k: &Limbs) -> Xyzz<C> {
+        a.by_table(self, k)
+    }
+
+    /// [`Self::mul`] with a way to look up entries. Inlined into a function that is compiled for that.
+    #[inline(always)]
+    pub(crate) fn sum<'t, A: Products, S: SearchIn<'t, A, C, MULTIPLES>>(&'t self, a: A, k: &Limbs) -> Xyzz<C> {
+        // No sum meets what is added to it. Before window i the sum s is 2^(7i + 7) times an odd number, above 0 and below 2n, and
+        // the summand 2^(7i) times a digit d. They are equal or opposite modulo n if s ± 2^(7i)·d is 0, which it is not, since
+        // s is even more often; or n, which is odd, so in window 0. There s + d is k; and s - d is n if s is n - |d|, which
+        // has seven factors of 2 for a digit only if there is a 1 in the eighth place of n.
+        const { assert!(C::N.m[0] >> WIDTH & 1 == 0, "a sum may meet the last digit") };
+        let (is_negated, k) = odd::<C>(k);
+        let mut sum = Xyzz::from(S::new(a, &self.0[WINDOWS - 1], k[3] >> LAST).found());
+        let (mut negative, search) = self.search::<_, S>(a, WINDOWS - 2, &k);
+        let mut multiple = search.found().negate_if(negative);
+        for window in (0..WINDOWS - 2).rev() {
+            let search: S;
+            (negative, search) = self.search(a, window, &k);
+            sum = sum.add(Beside(a, &search), &multiple);
+            multiple = search.found().negate_if(negative);
         }
-        sum.negate_if(is_negated)
+        sum.add(a, &multiple).negate_if(is_negated)
+    }
+
+    /// The look-up for a digit, and its sign.
+    #[inline(always)]
+    fn search<'t, A, S: SearchIn<'t, A, C, MULTIPLES>>(&'t self, a: A, window: usize, odd: &Limbs) -> (u64, S) {
+        let (negative, index) = digit(odd, window, WIDTH);
+        (negative, S::new(a, &self.0[window], index))
     }
 
     /// The summands of k·P for a public number below n.
@@ -103,17 +121,4 @@ pub(crate) fn odd_multiples<C: Curve, A: Arithmetic, const N: usize>(a: A, point
         Jacobian { z: a.mul(&last.z, &z), ..last }
     });
     Jacobian::all_to_affine(&all, a)
-}
-
-/// Entry `index` of some, counted from 1, and zeros for 0, in plain integer arithmetic.
-#[inline]
-pub(crate) fn look_up<C: Curve>(entries: &[Affine<C>], index: u64) -> Affine<C> {
-    let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
-    for (entry, at) in entries.iter().zip(1..) {
-        let wanted = hidden(is_zero(&[index ^ at, 0, 0, 0]));
-        for (found, limb) in found.x.0.iter_mut().zip(entry.x.0).chain(found.y.0.iter_mut().zip(entry.y.0)) {
-            *found |= limb & wanted;
-        }
-    }
-    found
 }

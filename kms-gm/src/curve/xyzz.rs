@@ -4,7 +4,7 @@
 //! place of eleven, and no more than five of them wait for each other. A doubling would take more of them.
 
 use super::limbs::Limbs;
-use super::{Affine, Arithmetic, Curve, Fe, Jacobian};
+use super::{Affine, Arithmetic, Curve, Fe, Jacobian, Products};
 
 /// A sum of points.
 #[derive(Clone, Copy)]
@@ -36,14 +36,14 @@ impl<C: Curve> Xyzz<C> {
 
     /// What an addition begins with: X2·ZZ - X and Y2·ZZZ - Y, which are both 0 if the points are equal.
     #[inline(always)]
-    fn differences<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> (Fe<C>, Fe<C>) {
+    fn differences<A: Products>(&self, a: A, other: &Affine<C>) -> (Fe<C>, Fe<C>) {
         let (x, y) = (a.mul(&other.x, &self.zz), a.mul(&other.y, &self.zzz));
         (x.sub(&self.x), y.sub(&self.y))
     }
 
     /// P + Q for points that differ and are not at infinity; infinity for P = -Q.
     #[inline(always)]
-    fn add_different<A: Arithmetic>(&self, a: A, (p, r): &(Fe<C>, Fe<C>)) -> Self {
+    fn add_different<A: Products>(&self, a: A, (p, r): &(Fe<C>, Fe<C>)) -> Self {
         // In an order in which neighbours do not wait for each other.
         let pp = a.square(p);
         let rr = a.square(r);
@@ -59,7 +59,7 @@ impl<C: Curve> Xyzz<C> {
 
     /// P + Q in constant time. P is neither Q nor at infinity.
     #[inline(always)]
-    pub(crate) fn add<A: Arithmetic>(&self, a: A, other: &Affine<C>) -> Self {
+    pub(crate) fn add<A: Products>(&self, a: A, other: &Affine<C>) -> Self {
         self.add_different(a, &self.differences(a, other))
     }
 

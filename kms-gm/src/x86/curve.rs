@@ -1,11 +1,15 @@
 //! Coordinates of curves by MULX, ADCX and ADOX: a product of two words leaves the flags alone, and two sums carry at a time.
 
+use core::arch::asm;
 use core::arch::x86_64::{
-    _mm256_add_epi64, _mm256_and_si256, _mm256_cmpeq_epi64, _mm256_load_si256, _mm256_or_si256, _mm256_set1_epi64x,
-    _mm256_setzero_si256, _mm256_store_si256,
+    __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_cmpeq_epi64, _mm256_load_si256, _mm256_or_si256,
+    _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_store_si256,
 };
+use core::cell::Cell;
 
-use crate::curve::{Affine, Arithmetic, Curve, Fe};
+use crate::curve::limbs::Limbs;
+use crate::curve::search::{self, SearchIn};
+use crate::curve::{Affine, Arithmetic, Curve, Fe, Products, Table, Xyzz};
 
 /// BMI2, ADX and AVX2 are there.
 #[derive(Clone, Copy)]
@@ -171,7 +175,7 @@ macro_rules! products {
         pub(crate) fn mul(_: Adx, a: &Limbs, b: &Limbs) -> Limbs {
             let (r0, r1, r2, r3);
             // SAFETY: an `Adx` is the proof that the processor has the instructions. Memory is only read, at the four words of
-            // both operands; the stack is not used.
+            // both operands; the stack is not used. (Not `pure`, so that products stay in the order they are written in.)
             unsafe {
                 asm!(
                     product!(),
@@ -189,7 +193,7 @@ macro_rules! products {
                     lo = out(reg) _,
                     hi = out(reg) _,
                     out("rdx") _,
-                    options(pure, readonly, nostack),
+                    options(readonly, nostack),
                 );
             }
             [r0, r1, r2, r3]
@@ -217,7 +221,7 @@ macro_rules! products {
                     lo = out(reg) _,
                     hi = out(reg) _,
                     out("rdx") _,
-                    options(pure, readonly, nostack),
+                    options(readonly, nostack),
                 );
             }
             [r0, r1, r2, r3]
@@ -229,7 +233,7 @@ pub(crate) mod p256;
 pub(crate) mod secp256k1;
 pub(crate) mod sm2;
 
-impl Arithmetic for Adx {
+impl Products for Adx {
     #[inline(always)]
     fn mul<C: Curve>(self, a: &Fe<C>, b: &Fe<C>) -> Fe<C> {
         Fe::new(C::mul_adx(self, &a.0, &b.0))
@@ -239,33 +243,103 @@ impl Arithmetic for Adx {
     fn square<C: Curve>(self, a: &Fe<C>) -> Fe<C> {
         Fe::new(C::square_adx(self, &a.0))
     }
+}
 
+impl Arithmetic for Adx {
     #[inline]
-    fn look_up<C: Curve>(self, entries: &[Affine<C>], index: u64) -> Affine<C> {
+    fn look_up<C: Curve, const N: usize>(self, entries: &[Affine<C>; N], index: u64) -> Affine<C> {
         #[target_feature(enable = "avx2")]
-        fn look_up<C: Curve>(entries: &[Affine<C>], index: u64) -> Affine<C> {
-            let (index, one) = (_mm256_set1_epi64x(index.cast_signed()), _mm256_set1_epi64x(1));
-            let mut at = one;
-            let (mut x, mut y) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-            for entry in entries {
-                let wanted = _mm256_cmpeq_epi64(at, index);
-                // SAFETY: an entry is two coordinates of 32 bytes, one after the other, and aligned to 64.
-                let (of_x, of_y) = unsafe {
-                    (_mm256_load_si256(entry.x.0.as_ptr().cast()), _mm256_load_si256(entry.y.0.as_ptr().cast()))
-                };
-                x = _mm256_or_si256(x, _mm256_and_si256(of_x, wanted));
-                y = _mm256_or_si256(y, _mm256_and_si256(of_y, wanted));
-                at = _mm256_add_epi64(at, one);
-            }
-            let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
-            // SAFETY: as above.
-            unsafe {
-                _mm256_store_si256(found.x.0.as_mut_ptr().cast(), x);
-                _mm256_store_si256(found.y.0.as_mut_ptr().cast(), y);
-            }
-            found
+        fn look_up<C: Curve, const N: usize>(adx: Adx, entries: &[Affine<C>; N], index: u64) -> Affine<C> {
+            Search::new(adx, entries, index).found()
         }
         // SAFETY: `self` is the proof that the processor has AVX2.
-        unsafe { look_up(entries, index) }
+        unsafe { look_up(self, entries, index) }
+    }
+
+    fn by_table<C: Curve>(self, table: &Table<C>, k: &Limbs) -> Xyzz<C> {
+        #[target_feature(enable = "avx2")]
+        fn by_table<C: Curve>(adx: Adx, table: &Table<C>, k: &Limbs) -> Xyzz<C> {
+            table.sum::<_, Search<'_, C, _>>(adx, k)
+        }
+        // SAFETY: as above.
+        unsafe { by_table(self, table, k) }
+    }
+}
+
+/// A look-up by AVX2.
+struct Search<'w, C, const N: usize> {
+    window: &'w [Affine<C>; N],
+    /// The entry that is wanted, and the next one to be read.
+    index: __m256i,
+    at: Cell<__m256i>,
+    next: Cell<usize>,
+    x: Cell<__m256i>,
+    y: Cell<__m256i>,
+}
+
+impl<C, const N: usize> Search<'_, C, N> {
+    #[inline(always)]
+    fn read(&self, count: usize) {
+        let end = N.min(self.next.get() + count);
+        for entry in &self.window[self.next.replace(end)..end] {
+            // SAFETY: an `Adx`, without which there is no `Self`, is the proof that the processor has AVX2. An entry is two
+            // coordinates of 32 bytes, one after the other, and aligned to 64.
+            unsafe {
+                let wanted = _mm256_cmpeq_epi64(self.at.get(), self.index);
+                self.at.set(_mm256_add_epi64(self.at.get(), _mm256_set1_epi64x(1)));
+                for (found, entry) in [(&self.x, &entry.x), (&self.y, &entry.y)] {
+                    let entry = _mm256_load_si256(entry.0.as_ptr().cast());
+                    found.set(_mm256_or_si256(found.get(), _mm256_and_si256(entry, wanted)));
+                }
+            }
+        }
+    }
+}
+
+impl<C, const N: usize> search::Search for Search<'_, C, N> {
+    #[inline(always)]
+    fn go_on(&self) {
+        /// A place in the order of the products, which the optimiser would part from the look-up.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn settle(mut x: __m256i, mut y: __m256i) -> (__m256i, __m256i) {
+            // SAFETY: no instruction at all; the registers stay as they are.
+            unsafe {
+                asm!(
+                    "/* {0} {1} */",
+                    inout(ymm_reg) x,
+                    inout(ymm_reg) y,
+                    options(nomem, nostack, preserves_flags),
+                );
+            }
+            (x, y)
+        }
+        self.read(N.div_ceil(10));
+        // SAFETY: as in `read`.
+        let (x, y) = unsafe { settle(self.x.get(), self.y.get()) };
+        self.x.set(x);
+        self.y.set(y);
+    }
+}
+
+impl<'w, C: Curve, const N: usize> SearchIn<'w, Adx, C, N> for Search<'w, C, N> {
+    #[inline(always)]
+    fn new(_: Adx, window: &'w [Affine<C>; N], index: u64) -> Self {
+        // SAFETY: an `Adx` is the proof that the processor has AVX2.
+        let (index, zero) = unsafe { (_mm256_set1_epi64x(index.cast_signed()), _mm256_setzero_si256()) };
+        let [at, x, y] = [zero; 3].map(Cell::new);
+        Self { window, index, at, next: Cell::new(0), x, y }
+    }
+
+    #[inline(always)]
+    fn found(self) -> Affine<C> {
+        self.read(N);
+        let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
+        // SAFETY: as in `read`.
+        unsafe {
+            _mm256_store_si256(found.x.0.as_mut_ptr().cast(), self.x.get());
+            _mm256_store_si256(found.y.0.as_mut_ptr().cast(), self.y.get());
+        }
+        found
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::super::limbs::{self, Limbs, from_bytes, to_bytes};
-use super::super::{Arithmetic as _, Curve, Fe, Modulus, on_each};
+use super::super::{Curve, Fe, Modulus, Products as _, on_each};
 use super::{for_each_curve, less};
 
 fn big(limbs: &Limbs) -> BigUint {
