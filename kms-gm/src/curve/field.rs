@@ -53,13 +53,13 @@ impl<C: Curve> Fe<C> {
 
     /// a + b.
     #[inline(always)]
-    pub(crate) const fn add(&self, b: &Self) -> Self {
+    pub(crate) fn add(&self, b: &Self) -> Self {
         Self::new(C::P.add(&self.0, &b.0))
     }
 
     /// a - b.
     #[inline(always)]
-    pub(crate) const fn sub(&self, b: &Self) -> Self {
+    pub(crate) fn sub(&self, b: &Self) -> Self {
         Self::new(C::P.sub(&self.0, &b.0))
     }
 
@@ -71,7 +71,7 @@ impl<C: Curve> Fe<C> {
 
     /// 2a.
     #[inline(always)]
-    pub(crate) const fn double(&self) -> Self {
+    pub(crate) fn double(&self) -> Self {
         self.add(self)
     }
 

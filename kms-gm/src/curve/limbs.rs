@@ -126,10 +126,23 @@ pub(crate) const fn is_zero(a: &Limbs) -> u64 {
 
 /// `a mod m` for numbers below 2m: those whose carry is set are 2^256 more than their words tell.
 #[inline(always)]
-pub(crate) const fn reduce_once(a: &Limbs, carry: u64, m: &Limbs) -> Limbs {
+pub(crate) fn reduce_once(a: &Limbs, carry: u64, m: &Limbs) -> Limbs {
+    let (less, is_negative) = less(a, carry, m);
+    select(hidden(is_negative), a, &less)
+}
+
+/// [`reduce_once`] for constants.
+pub(crate) const fn reduce_constant(a: &Limbs, carry: u64, m: &Limbs) -> Limbs {
+    let (less, is_negative) = less(a, carry, m);
+    select(is_negative, a, &less)
+}
+
+/// `a - m`, and all ones if that is negative.
+#[inline(always)]
+const fn less(a: &Limbs, carry: u64, m: &Limbs) -> (Limbs, u64) {
     let (less, borrow) = sub(a, m);
     // What has a carry is at least m, and takes the borrow with it.
-    select(mask(borrow & (carry ^ 1)), a, &less)
+    (less, mask(borrow & (carry ^ 1)))
 }
 
 /// From big-endian bytes.

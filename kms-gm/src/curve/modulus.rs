@@ -4,7 +4,7 @@
 //! trial division", 1985), and are always below the modulus.
 
 use super::inverse;
-use super::limbs::{self, Limbs, adc, mac, mask};
+use super::limbs::{self, Limbs, adc, hidden, mac, mask};
 
 /// An odd modulus above 2^255, and what is computed from it once.
 pub(crate) struct Modulus {
@@ -42,10 +42,11 @@ impl Modulus {
         this.r2 = this.r;
         let mut i = 0;
         while i < 256 {
-            this.r2 = this.add(&this.r2, &this.r2);
+            let (double, carry) = limbs::add(&this.r2, &this.r2);
+            this.r2 = limbs::reduce_constant(&double, carry, &m);
             i += 1;
         }
-        this.r3 = this.mul(&this.r2, &this.r2);
+        this.r3 = this.mul_constant(&this.r2, &this.r2);
         this
     }
 
@@ -57,22 +58,34 @@ impl Modulus {
 
     /// a + b.
     #[inline(always)]
-    pub(crate) const fn add(&self, a: &Limbs, b: &Limbs) -> Limbs {
+    pub(crate) fn add(&self, a: &Limbs, b: &Limbs) -> Limbs {
         let (sum, carry) = limbs::add(a, b);
         limbs::reduce_once(&sum, carry, &self.m)
     }
 
     /// a - b.
     #[inline(always)]
-    pub(crate) const fn sub(&self, a: &Limbs, b: &Limbs) -> Limbs {
+    pub(crate) fn sub(&self, a: &Limbs, b: &Limbs) -> Limbs {
         let (difference, borrow) = limbs::sub(a, b);
-        let back = mask(borrow);
+        let back = hidden(mask(borrow));
         let [m0, m1, m2, m3] = self.m;
         limbs::add(&difference, &[m0 & back, m1 & back, m2 & back, m3 & back]).0
     }
 
     /// a·b/R, for any modulus.
-    pub(crate) const fn mul(&self, a: &Limbs, b: &Limbs) -> Limbs {
+    pub(crate) fn mul(&self, a: &Limbs, b: &Limbs) -> Limbs {
+        let (product, carry) = self.product(a, b);
+        limbs::reduce_once(&product, carry, &self.m)
+    }
+
+    /// [`Self::mul`] for constants.
+    const fn mul_constant(&self, a: &Limbs, b: &Limbs) -> Limbs {
+        let (product, carry) = self.product(a, b);
+        limbs::reduce_constant(&product, carry, &self.m)
+    }
+
+    /// a·b/R or that and m, below 2m, with the carry.
+    const fn product(&self, a: &Limbs, b: &Limbs) -> (Limbs, u64) {
         let m = &self.m;
         let mut t = [0u64; 5];
         let mut i = 0;
@@ -91,13 +104,13 @@ impl Modulus {
             t = [t1, t2, t3, t4, t5 + carry];
             i += 1;
         }
-        limbs::reduce_once(&[t[0], t[1], t[2], t[3]], t[4], m)
+        ([t[0], t[1], t[2], t[3]], t[4])
     }
 
-    /// A number below m in Montgomery's form.
+    /// A constant below m in Montgomery's form.
     pub(crate) const fn residue(&self, number: &Limbs) -> Limbs {
         assert!(self.contains(number) != 0, "a residue is below its modulus");
-        self.mul(number, &self.r2)
+        self.mul_constant(number, &self.r2)
     }
 
     /// 1/a, and 0 for 0; neither in Montgomery's form.

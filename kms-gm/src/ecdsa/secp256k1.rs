@@ -67,7 +67,7 @@ impl Curve for Secp256k1 {
 
 /// The residue of eight words: 2^256 is C modulo p.
 #[inline(always)]
-const fn reduce(t: [u64; 8]) -> Limbs {
+fn reduce(t: [u64; 8]) -> Limbs {
     let (t0, high) = mac(t[0], t[4], C, 0);
     let (t1, high) = mac(t[1], t[5], C, high);
     let (t2, high) = mac(t[2], t[6], C, high);

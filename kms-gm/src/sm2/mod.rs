@@ -106,9 +106,6 @@ impl PrivateKey {
     }
 
     /// Signs with a nonce. `None` if that gives no signature, for one nonce in 2^254.
-    ///
-    /// Never inlined into the loop over attempts: within a loop the compiler makes branches of selections by a secret.
-    #[inline(never)]
     fn sign_with(&self, digest: &[u8; NUMBER_LEN], k: &Limbs) -> Option<[u8; SIGNATURE_LEN]> {
         let x = on_best!(a => Table::<Sm2>::of_base(a).mul(a, k).x_coordinate(a));
         let r = N.add(&scalar::reduced(&limbs::from_bytes(digest)), &scalar::reduced(&x.number()));

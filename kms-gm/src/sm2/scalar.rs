@@ -4,7 +4,7 @@ use super::curve::N;
 use crate::curve::limbs::{self, Limbs};
 
 /// The residue of a number below 2^256.
-pub(crate) const fn reduced(number: &Limbs) -> Limbs {
+pub(crate) fn reduced(number: &Limbs) -> Limbs {
     limbs::reduce_once(number, 0, &N.m)
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn from_wide(bytes: &[u8; 64]) -> Limbs {
 }
 
 /// A factor for [`times`]: x in Montgomery's form.
-pub(crate) const fn factor(x: &Limbs) -> Limbs {
+pub(crate) fn factor(x: &Limbs) -> Limbs {
     N.mul(x, &N.r2)
 }
 
@@ -28,6 +28,6 @@ pub(crate) fn inverse_factor(x: &Limbs) -> Limbs {
 }
 
 /// The product of a number and a factor.
-pub(crate) const fn times(x: &Limbs, factor: &Limbs) -> Limbs {
+pub(crate) fn times(x: &Limbs, factor: &Limbs) -> Limbs {
     N.mul(x, factor)
 }
