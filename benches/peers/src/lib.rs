@@ -3,7 +3,8 @@
 //! ```text
 //!   libkms, by its C functions ─┐
 //!   SoftHSM2, by PKCS #11 ──────┼──► aead, signature ──► benches/peers: alternating rounds, ratios
-//!   OpenSSL, by EVP ────────────┘        (checked)
+//!   OpenSSL, by EVP ────────────┤        (checked)
+//!   libsecp256k1 ───────────────┘
 //! ```
 //!
 //! Everyone has made or read its key, opened its session and made its context before it is timed, draws a nonce for each
@@ -18,7 +19,9 @@
 //! | calls for a message | one | three: nonce, `Init`, work | four or five: nonce, `Init`, `Update`, `Final`, tag |
 //! | threads | any number at once | any number, under locks | one for each context |
 //!
-//! OpenSSL is the library from which SoftHSM2 has its arithmetic, called without anything in between.
+//! OpenSSL is the library from which SoftHSM2 has its arithmetic, called without anything in between. For ECDSA over secp256k1 there
+//! is libsecp256k1 besides, which does nothing else: through the Rust crate that brings its source, with a key in the form it
+//! computes with, and nonces that follow from the key and the digest (RFC 6979).
 
 pub mod aead;
 pub mod signature;

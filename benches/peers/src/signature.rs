@@ -22,6 +22,7 @@ use openssl::pkey::{HasPublic, PKey, PKeyRef, Private, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::RsaPssSaltlen;
+use secp256k1::{Message, SecretKey, ecdsa};
 use serde_json::json;
 
 use crate::done;
@@ -34,8 +35,9 @@ const ANOTHER: [u8; 32] = *b"another digest, of which nothing";
 /// wants it from its caller.
 const DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
-/// The name of P-256 in DER.
+/// The names of the curves in DER.
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P256K: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 
 /// How something is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +45,12 @@ enum Algorithm {
     Pkcs1,
     Pss,
     P256,
+    P256K,
     Sm2,
 }
 
 impl Algorithm {
-    const ALL: [Self; 4] = [Self::Pkcs1, Self::Pss, Self::P256, Self::Sm2];
+    const ALL: [Self; 5] = [Self::Pkcs1, Self::Pss, Self::P256, Self::P256K, Self::Sm2];
 
     /// libkms's names of the kind of key and of the algorithm.
     fn names(self) -> (&'static str, &'static str) {
@@ -55,6 +58,7 @@ impl Algorithm {
             Self::Pkcs1 => ("RSA_2048", "RSA_PKCS1_SHA_256"),
             Self::Pss => ("RSA_2048", "RSA_PSS_SHA_256"),
             Self::P256 => ("EC_P256", "ECDSA_SHA_256"),
+            Self::P256K => ("EC_P256K", "ECDSA_SHA_256"),
             Self::Sm2 => ("EC_SM2", "SM2DSA"),
         }
     }
@@ -71,6 +75,9 @@ pub fn groups(kms: &Arc<Kms>, token: &Token) -> Vec<(String, Vec<Contestant>)> {
         let mut contestants = vec![libkms(kms, algorithm), openssl(algorithm)];
         if algorithm != Algorithm::Sm2 {
             contestants.push(softhsm(token, algorithm));
+        }
+        if algorithm == Algorithm::P256K {
+            contestants.push(libsecp256k1());
         }
         let (signing, verifying): (Vec<_>, Vec<_>) =
             contestants.into_iter().map(|[sign, verify]| (sign, verify)).unzip();
@@ -139,6 +146,7 @@ fn openssl_key(algorithm: Algorithm) -> PKey<Private> {
     let key = match algorithm {
         Algorithm::Pkcs1 | Algorithm::Pss => done(PKey::from_rsa(done(Rsa::generate(2048)))),
         Algorithm::P256 => curve(Nid::X9_62_PRIME256V1),
+        Algorithm::P256K => curve(Nid::SECP256K1),
         Algorithm::Sm2 => curve(Nid::SM2),
     };
     done(PKey::private_key_from_pem(&done(key.private_key_to_pem_pkcs8())))
@@ -154,7 +162,7 @@ fn prepare<T>(algorithm: Algorithm, context: &mut PkeyCtx<T>) {
         }
         // The digest of SM2 is SM3, without being told.
         Algorithm::Sm2 => return,
-        Algorithm::P256 => {}
+        Algorithm::P256 | Algorithm::P256K => {}
     }
     done(context.set_signature_md(Md::sha256()));
 }
@@ -182,13 +190,18 @@ fn openssl_agrees<T: HasPublic>(whose: &str, algorithm: Algorithm, key: &PKeyRef
 
 fn softhsm(token: &Token, algorithm: Algorithm) -> Two {
     let session = &token.session;
-    let (public, private) = match algorithm {
-        Algorithm::P256 => session.generate_key_pair(
+    let curve = match algorithm {
+        Algorithm::P256 => Some(P256.to_vec()),
+        Algorithm::P256K => Some(P256K.to_vec()),
+        _ => None,
+    };
+    let (public, private) = match &curve {
+        Some(curve) => session.generate_key_pair(
             &Mechanism::EccKeyPairGen,
-            &[Attribute::Token(true), Attribute::Verify(true), Attribute::EcParams(P256.to_vec())],
+            &[Attribute::Token(true), Attribute::Verify(true), Attribute::EcParams(curve.clone())],
             &[Attribute::Token(true), Attribute::Sign(true)],
         ),
-        _ => session.generate_key_pair(
+        None => session.generate_key_pair(
             &Mechanism::RsaPkcsKeyPairGen,
             &[Attribute::Token(true), Attribute::Verify(true), Attribute::ModulusBits(2048.into())],
             &[Attribute::Token(true), Attribute::Sign(true)],
@@ -202,12 +215,11 @@ fn softhsm(token: &Token, algorithm: Algorithm) -> Two {
     let signature = out[..len].to_vec();
     assert!(verifying.verify(public, &DIGEST, &signature));
     assert!(!verifying.verify(public, &ANOTHER, &signature));
-    let in_der = match algorithm {
-        Algorithm::P256 => {
-            let half = |bytes| done(BigNum::from_slice(bytes));
-            done(done(EcdsaSig::from_private_components(half(&signature[..32]), half(&signature[32..]))).to_der())
-        }
-        _ => signature.clone(),
+    let in_der = if curve.is_some() {
+        let half = |bytes| done(BigNum::from_slice(bytes));
+        done(done(EcdsaSig::from_private_components(half(&signature[..32]), half(&signature[32..]))).to_der())
+    } else {
+        signature.clone()
     };
     openssl_agrees("SoftHSM2", algorithm, &softhsm_public(token, algorithm, public), &in_der);
     [
@@ -220,6 +232,27 @@ fn softhsm(token: &Token, algorithm: Algorithm) -> Two {
     ]
 }
 
+/// The library that secp256k1 has of its own.
+fn libsecp256k1() -> Two {
+    let key = SecretKey::from_secret_bytes([0x42; 32]).expect("a number below the order");
+    let public = secp256k1::PublicKey::from_secret_key(&key);
+    let signature = ecdsa::sign(Message::from_digest(DIGEST), &key).serialize_der().to_vec();
+    let verifies = move |digest: [u8; 32], signature: &[u8]| {
+        let signature = ecdsa::Signature::from_der(signature).expect("a signature in DER");
+        ecdsa::verify(&signature, Message::from_digest(digest), &public).is_ok()
+    };
+    assert!(verifies(DIGEST, &signature));
+    assert!(!verifies(ANOTHER, &signature));
+    let openssl_public = on_curve(Nid::SECP256K1, &public.serialize_uncompressed());
+    openssl_agrees("libsecp256k1", Algorithm::P256K, &openssl_public, &signature);
+    [
+        Contestant::of("libsecp256k1", move || {
+            black_box(ecdsa::sign(Message::from_digest(black_box(DIGEST)), &key).serialize_der());
+        }),
+        Contestant::of("libsecp256k1", move || assert!(verifies(black_box(DIGEST), black_box(&signature)))),
+    ]
+}
+
 /// The public key of a pair on the token, for OpenSSL.
 fn softhsm_public(token: &Token, algorithm: Algorithm, key: ObjectHandle) -> PKey<Public> {
     let attribute = |kind| {
@@ -229,17 +262,26 @@ fn softhsm_public(token: &Token, algorithm: Algorithm, key: ObjectHandle) -> PKe
             other => panic!("{kind:?} is {other:?}"),
         }
     };
-    if algorithm == Algorithm::P256 {
-        let group = done(EcGroup::from_curve_name(Nid::X9_62_PRIME256V1));
+    let curve = match algorithm {
+        Algorithm::P256 => Some(Nid::X9_62_PRIME256V1),
+        Algorithm::P256K => Some(Nid::SECP256K1),
+        _ => None,
+    };
+    if let Some(curve) = curve {
         // An OCTET STRING of 65 bytes.
-        let point = attribute(AttributeType::EcPoint);
-        let mut scratch = done(BigNumContext::new());
-        let point = done(EcPoint::from_bytes(&group, &point[2..], &mut scratch));
-        return done(PKey::from_ec_key(done(EcKey::from_public_key(&group, &point))));
+        return on_curve(curve, &attribute(AttributeType::EcPoint)[2..]);
     }
     let number = |kind| done(BigNum::from_slice(&attribute(kind)));
     let (n, e) = (number(AttributeType::Modulus), number(AttributeType::PublicExponent));
     done(PKey::from_rsa(done(Rsa::from_public_components(n, e))))
+}
+
+/// A public key from its point.
+fn on_curve(curve: Nid, point: &[u8]) -> PKey<Public> {
+    let group = done(EcGroup::from_curve_name(curve));
+    let mut scratch = done(BigNumContext::new());
+    let point = done(EcPoint::from_bytes(&group, point, &mut scratch));
+    done(PKey::from_ec_key(done(EcKey::from_public_key(&group, &point))))
 }
 
 /// PKCS #11's way to say an algorithm, and the calls.
@@ -259,7 +301,7 @@ impl Mechanisms {
         let plain = |mechanism| CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 };
         match self.algorithm {
             Algorithm::Pkcs1 => plain(CKM_RSA_PKCS),
-            Algorithm::P256 => plain(CKM_ECDSA),
+            Algorithm::P256 | Algorithm::P256K => plain(CKM_ECDSA),
             Algorithm::Pss => CK_MECHANISM {
                 mechanism: CKM_RSA_PKCS_PSS,
                 pParameter: ptr::from_ref(&self.pss).cast_mut().cast(),
