@@ -1,10 +1,13 @@
 //! Verification of ECDSA signatures by this crate and by aws-lc-rs, `p256` and `k256`, in alternating rounds; processor time.
 //!
 //!     cargo bench -p kms-gm --bench ecdsa
+//!     cargo bench -p kms-gm --features memcheck --bench ecdsa -- --portable    # without MULX and ADX
 //!
 //! `new key` parses the key and verifies one signature under it; the others have a key that was used often before.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+
+mod portable;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -97,6 +100,7 @@ fn median(times: &mut [f64]) -> f64 {
 }
 
 fn main() {
+    portable::if_asked();
     let measures = std::env::args().any(|argument| argument == "--bench");
     let rounds = if measures { ROUNDS } else { 1 };
     let (p256_sample, p256) = rust_crypto!("p256", p256);

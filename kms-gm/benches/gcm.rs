@@ -1,12 +1,15 @@
 //! One message under a key of its own, by this crate and by others, in alternating rounds.
 //!
-//!     cargo bench -p kms-gm
+//!     cargo bench -p kms-gm --bench gcm
+//!     cargo bench -p kms-gm --features memcheck --bench gcm -- --portable    # without AES-NI and PCLMULQDQ
 //!
 //! Each contestant expands its key, seals (or opens) into a second buffer and wipes what it can, for every
 //! message; `ring, cached key` does not: it expands its key once and works in place. The output stands on
 //! a cache line, or 61 bytes behind the beginning of one, where the ciphertext of a KMS blob stands.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+
+mod portable;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -100,6 +103,7 @@ fn turn(seal: &mut Seal, text: &[u8], out: &mut [u8]) -> f64 {
 }
 
 fn main() {
+    portable::if_asked();
     let mut contestants = contestants();
     check(&mut contestants);
     if !std::env::args().any(|argument| argument == "--bench") {

@@ -1,11 +1,14 @@
 //! SM2 by this crate and by `sm2`, in alternating rounds; processor time.
 //!
 //!     cargo bench -p kms-gm --bench sm2
+//!     cargo bench -p kms-gm --features memcheck --bench sm2 -- --portable    # without MULX and ADX
 //!
 //! A digest goes in, the key is parsed; encryption and decryption of 64 bytes. `new key` verifies and encrypts under a key
 //! that has no table yet.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+
+mod portable;
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -189,6 +192,7 @@ fn median(times: &mut [f64]) -> f64 {
 }
 
 fn main() {
+    portable::if_asked();
     let measures = std::env::args().any(|argument| argument == "--bench");
     let rounds = if measures { ROUNDS } else { 1 };
     println!("{:<24}{:>10}{:>10}{:>8}", "us", "kms-gm", "sm2", "ratio");
