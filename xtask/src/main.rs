@@ -35,7 +35,7 @@ usage: cargo xtask COMMAND
   instructions [--update]
                     counts the instructions of the most frequent calls and compares them with benches/instructions.txt, or
                     writes that anew
-  peers [--quick]   libkms beside SoftHSM2 and OpenSSL: times and proportions
+  peers [--quick]   libkms beside SoftHSM2, OpenSSL and libsecp256k1: times and proportions
   peers --check     the same without times: everyone's results are right
   asan, valgrind    the C programs and libkms under AddressSanitizer, or under valgrind's memcheck; that one also watches what
                     kms-gm does with secrets

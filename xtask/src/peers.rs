@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: libkms as it is shipped beside SoftHSM2 and OpenSSL, in one run.
+//! `cargo xtask peers`: libkms as it is shipped beside SoftHSM2, OpenSSL and libsecp256k1, in one run.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! How secret scalars are read: in windows of w bits, each with an odd digit, so that there is something to add for every one.
+//! How scalars are read for tables: in windows of w bits, each with an odd digit, so that there is something to add for every one.
 //!
 //! An odd k is Σ dᵢ·2^(w·i), where all digits but the last are odd numbers from 1 - 2^w to 2^w - 1: with mᵢ for the w bits above
 //! the lowest one of window i, dᵢ = 2·mᵢ + 1 - 2^w, and the last is 2·m + 1 (M. Joye and M. Tunstall, "Exponent recoding and
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::Curve;
 use super::limbs::{self, Limbs, hidden, mask};
 
-/// Whichever of k and n - k is odd, for k from 0 to n - 1, and all ones if that is n - k.
+/// All ones if k is even, and k or n - k, whichever is odd; k is below n.
 #[inline(always)]
 pub(crate) fn odd<C: Curve>(k: &Limbs) -> (u64, Zeroizing<Limbs>) {
     let is_even = hidden(mask(k[0] & 1 ^ 1));

@@ -84,7 +84,7 @@ impl Modulus {
     /// The coefficients after the steps, each in -2m < c < m if they were.
     fn apply_modulo(&self, matrix: &Matrix, d: &Signed60, e: &Signed60) -> (Signed60, Signed60) {
         let Matrix { u, v, q, r } = *matrix;
-        let (d_negative, e_negative) = (d[4] >> 63, e[4] >> 63);
+        let [d_negative, e_negative] = [d, e].map(|number| hidden((number[4] >> 63) as u64) as i64);
         // Start with m once for each coefficient that is negative ...
         let mut times_d = (u & d_negative) + (v & e_negative);
         let mut times_e = (q & d_negative) + (r & e_negative);
@@ -153,9 +153,12 @@ fn steps(zeta: i64, f: i64, g: i64) -> (i64, Matrix) {
 /// 20 divsteps on the lowest bits of f and g.
 ///
 /// A row is a word, the sum of f, -u·2^21 and -v·2^42, and is added and halved as a whole: u and v begin with 2^20, so that they
-/// stay whole. Then f is below 2^20 in amount, and u and v are from 1 - 2^20 to 2^20: |u| + |v| is 2^20 at most, and of a step
-/// that makes v from r, which is odd in proportion to what the steps so far have left of 2^20, only the first makes -v as much;
-/// u is 2^20 until then. In the row of g they are smaller still.
+/// stay whole, and |u| + |v| and |q| + |r| are 2^20 at most.
+///
+/// At the end 21 bits hold -u and -v, which are not 2^20: before step i, r is an odd multiple of 2^(20 - i), and it is what v was made
+/// from; so v is less than 2^20 in amount, but where the very first step has made it 2^20. u is 2^20 until it is made from q,
+/// which is less. And a sum of two rows stays below 2^63: |r ± v| is 2^21 - 2^(20 - i) at most, 2^20 for i = 0, and all that stands
+/// below comes to less than 2^43.
 fn block(mut zeta: i64, f: i64, g: i64) -> (i64, Matrix) {
     const LOW: i64 = (1 << BLOCK) - 1;
     let (mut f, mut g) = ((f & LOW) - (1 << 41), (g & LOW) - (1 << 62));
@@ -174,8 +177,8 @@ fn block(mut zeta: i64, f: i64, g: i64) -> (i64, Matrix) {
     }
     let [(u, v), (q, r)] = [f, g].map(|row| {
         let both = (row + (1 << BLOCK)) >> 21;
-        let u = both << 43 >> 43;
-        (-u, (u - both) >> 21)
+        let minus_u = both << 43 >> 43;
+        (-minus_u, (minus_u - both) >> 21)
     });
     (zeta, Matrix { u, v, q, r })
 }

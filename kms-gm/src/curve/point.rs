@@ -1,7 +1,7 @@
 //! Points of a curve.
 //!
 //! Sums are kept in Jacobian coordinates: (X, Y, Z) stands for (X/Z², Y/Z³), and Z = 0 for the point at infinity. What is
-//! added to them is always affine, so that there is one formula to get right.
+//! added to them is always affine. Long sums are kept in other coordinates (`xyzz`).
 
 use zeroize::Zeroize;
 

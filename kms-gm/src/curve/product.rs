@@ -10,7 +10,7 @@ const WIDTH: u32 = 5;
 /// Windows below the last, which has one bit of 256.
 const WINDOWS: usize = 51;
 
-/// k·P in constant time, for k from 1 to n - 1.
+/// k·P in constant time, for k below n; infinity for 0.
 pub(crate) fn mul<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Limbs) -> Jacobian<C> {
     let table: [Affine<C>; 1 << (WIDTH - 1)] = odd_multiples(a, point);
     let (is_negated, scalar) = odd::<C>(scalar);
@@ -23,7 +23,7 @@ pub(crate) fn mul<C: Curve, A: Arithmetic>(a: A, point: &Affine<C>, scalar: &Lim
         let (negative, index) = digit(&scalar, window, WIDTH);
         let multiple = a.look_up(&table, index).negate_if(negative);
         // Before the last window both summands are less than a thirtieth of the order, and 32 times the sum is more than the
-        // digit. In the last one they are equal for the order of SM2 less 6.
+        // digit. In the last one they are equal for 6 with the order of SM2.
         sum = if window > 0 { sum.add(a, &multiple) } else { sum.add_any(a, &multiple) };
     }
     sum.negate_if(is_negated)

@@ -1,6 +1,6 @@
 //! Entries of windows, found in constant time: all of them are read, and the one that is wanted is kept.
 //!
-//! Reading a window of a table takes a third of the time of an addition of points, and other parts of the processor. Where they
+//! Reading a window of a table takes a quarter of the time of an addition of points, and other parts of the processor. Where they
 //! are fit for that, a look-up goes on beside each product of the addition before.
 
 use super::limbs::{hidden, is_zero};

@@ -16,8 +16,8 @@ const WIDTH: u32 = 7;
 const MULTIPLES: usize = 1 << (WIDTH - 1);
 /// Windows that hold 256 bits.
 pub(crate) const WINDOWS: usize = 37;
-/// The last window has three bits above its lowest.
-const LAST: u32 = 61;
+/// Where in the highest word the last window's bits stand, above its lowest.
+const LAST_SHIFT: usize = WIDTH as usize * (WINDOWS - 1) + 1 - 192;
 
 type Window<C> = [Affine<C>; MULTIPLES];
 
@@ -60,7 +60,7 @@ impl<C: Curve> Table<C> {
         unsafe { &*table }
     }
 
-    /// k·P in constant time, for k from 1 to n - 1.
+    /// k·P in constant time, for k below n; infinity for 0.
     pub(crate) fn mul<A: Arithmetic>(&self, a: A, k: &Limbs) -> Xyzz<C> {
         a.by_table(self, k)
     }
@@ -74,7 +74,7 @@ impl<C: Curve> Table<C> {
         // has seven factors of 2 for a digit only if there is a 1 in the eighth place of n.
         const { assert!(C::N.m[0] >> WIDTH & 1 == 0, "a sum may meet the last digit") };
         let (is_negated, k) = odd::<C>(k);
-        let mut sum = Xyzz::from(S::new(a, &self.0[WINDOWS - 1], k[3] >> LAST).found());
+        let mut sum = Xyzz::from(S::new(a, &self.0[WINDOWS - 1], k[3] >> LAST_SHIFT).found());
         let (mut negative, search) = self.search::<_, S>(a, WINDOWS - 2, &k);
         let mut multiple = search.found().negate_if(negative);
         for window in (0..WINDOWS - 2).rev() {
@@ -95,13 +95,14 @@ impl<C: Curve> Table<C> {
 
     /// The summands of k·P for a public number below n.
     pub(crate) fn summands(&self, scalar: &Limbs, into: &mut Summands<C>) {
+        debug_assert!(C::N.contains(scalar) != 0, "a scalar is below n");
         let (is_negated, scalar) = odd::<C>(scalar);
         let (last, lower) = self.0.split_last().expect("a table has windows");
         for (i, window) in lower.iter().enumerate() {
             let (negative, index) = digit(&scalar, i, WIDTH);
             into.push(window[index as usize].negate_if(negative ^ is_negated));
         }
-        into.push(last[(scalar[3] >> LAST) as usize].negate_if(is_negated));
+        into.push(last[(scalar[3] >> LAST_SHIFT) as usize].negate_if(is_negated));
     }
 }
 

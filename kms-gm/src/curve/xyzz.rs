@@ -1,7 +1,7 @@
 //! Sums of many points: (X, Y, ZZ, ZZZ) stands for (X/ZZ, Y/ZZZ), where ZZ³ = ZZZ², and ZZ = 0 for the point at infinity.
 //!
 //! These are Jacobian coordinates that keep the square and the cube of Z, and not Z itself: an addition takes ten products in
-//! place of eleven, and no more than five of them wait for each other. A doubling would take more of them.
+//! place of eleven, and no more than four of them wait for each other. A doubling would take more of them.
 
 use super::limbs::Limbs;
 use super::{Affine, Arithmetic, Curve, Fe, Jacobian, Products};

@@ -149,6 +149,8 @@ macro_rules! square {
 
 /// Half of a number of eight words, made zero word by word by one step of Montgomery's reduction each, which drops that word
 /// and makes of its register the highest of the half; and what that carries added to the upper half: five words to `t4`.
+///
+/// The half stays one of four words: (2^256 - 1 + (2^64 - 1)·p)/2^64 is below 2^256. Of a product of residues the sum is below 2p.
 macro_rules! montgomery {
     ($step:ident) => {
         concat!(
@@ -277,6 +279,15 @@ struct Search<'w, C, const N: usize> {
     y: Cell<__m256i>,
 }
 
+/// The same register, of which the optimiser knows nothing, at its place among other such and the products.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn hidden(mut register: __m256i) -> __m256i {
+    // SAFETY: no instruction at all; the register stays as it is.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) register, options(nomem, nostack, preserves_flags)) };
+    register
+}
+
 impl<C, const N: usize> Search<'_, C, N> {
     #[inline(always)]
     fn read(&self, count: usize) {
@@ -299,26 +310,12 @@ impl<C, const N: usize> Search<'_, C, N> {
 impl<C, const N: usize> search::Search for Search<'_, C, N> {
     #[inline(always)]
     fn go_on(&self) {
-        /// A place in the order of the products, which the optimiser would part from the look-up.
-        #[inline]
-        #[target_feature(enable = "avx2")]
-        fn settle(mut x: __m256i, mut y: __m256i) -> (__m256i, __m256i) {
-            // SAFETY: no instruction at all; the registers stay as they are.
-            unsafe {
-                asm!(
-                    "/* {0} {1} */",
-                    inout(ymm_reg) x,
-                    inout(ymm_reg) y,
-                    options(nomem, nostack, preserves_flags),
-                );
-            }
-            (x, y)
-        }
         self.read(N.div_ceil(10));
-        // SAFETY: as in `read`.
-        let (x, y) = unsafe { settle(self.x.get(), self.y.get()) };
-        self.x.set(x);
-        self.y.set(y);
+        // Else the optimiser would part the look-up from the products, which stay in their order too.
+        for found in [&self.x, &self.y] {
+            // SAFETY: as in `read`.
+            found.set(unsafe { hidden(found.get()) });
+        }
     }
 }
 
@@ -326,7 +323,7 @@ impl<'w, C: Curve, const N: usize> SearchIn<'w, Adx, C, N> for Search<'w, C, N> 
     #[inline(always)]
     fn new(_: Adx, window: &'w [Affine<C>; N], index: u64) -> Self {
         // SAFETY: an `Adx` is the proof that the processor has AVX2.
-        let (index, zero) = unsafe { (_mm256_set1_epi64x(index.cast_signed()), _mm256_setzero_si256()) };
+        let (index, zero) = unsafe { (hidden(_mm256_set1_epi64x(index.cast_signed())), _mm256_setzero_si256()) };
         let [at, x, y] = [zero; 3].map(Cell::new);
         Self { window, index, at, next: Cell::new(0), x, y }
     }

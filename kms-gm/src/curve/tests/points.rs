@@ -34,7 +34,10 @@ macro_rules! known {
                 let [u, v, w] = [u, v, w].map(|k| Scalar::from_repr(limbs::to_bytes(k).into()).expect("below the order"));
                 let sum = ProjectivePoint::GENERATOR * u + ProjectivePoint::GENERATOR * w * v;
                 let encoded = sum.to_affine().to_sec1_point(false);
-                encoded.as_bytes().get(1..).map_or([0; 64], |bytes| bytes.try_into().expect("an uncompressed point"))
+                match encoded.as_bytes() {
+                    [0] => [0; 64],
+                    bytes => bytes[1..].try_into().expect("an uncompressed point"),
+                }
             }
         }
     )*};
@@ -55,9 +58,9 @@ fn reduced<C: Curve>(number: &Limbs) -> Limbs {
     limbs::reduce_once(number, 0, &C::N.m)
 }
 
-/// Numbers of the least and the most, of one bit, of digits at the ends of their windows, and some others.
+/// Zero, numbers of the least and the most, of one bit, of digits at the ends of their windows, and some others.
 fn scalars<C: Curve>() -> Vec<Limbs> {
-    let small = (1..40).map(|small| [small, 0, 0, 0]);
+    let small = (0..40).map(|small| [small, 0, 0, 0]);
     let large = (1..40).map(|by| less(&C::N.m, by));
     let bits = (0..256).map(|bit| {
         let mut k = [0; 4];
