@@ -68,12 +68,13 @@ impl<'w, C: Curve, const N: usize> SearchIn<'w, Portable, C, N> for AtOnce<C> {
 /// Entry `index` of some, counted from 0.
 #[inline]
 pub(crate) fn look_up<C: Curve, const N: usize>(entries: &[Affine<C>; N], index: u64) -> Affine<C> {
-    let mut found = Affine { x: Fe::ZERO, y: Fe::ZERO };
+    let (mut x, mut y) = ([0; 4], [0; 4]);
     for (entry, at) in entries.iter().zip(0..) {
         let wanted = hidden(is_zero(&[index ^ at, 0, 0, 0]));
-        for (found, limb) in found.x.0.iter_mut().zip(entry.x.0).chain(found.y.0.iter_mut().zip(entry.y.0)) {
-            *found |= limb & wanted;
+        for i in 0..4 {
+            x[i] |= entry.x.0[i] & wanted;
+            y[i] |= entry.y.0[i] & wanted;
         }
     }
-    found
+    Affine { x: Fe::new(x), y: Fe::new(y) }
 }
