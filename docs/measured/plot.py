@@ -47,7 +47,7 @@ def bars(name, title, unit, rows, log=False):
     axes.invert_yaxis()
     axes.set_xscale("log" if log else "linear")
     values = [value for row in rows for value in row[1:3]]
-    axes.set_xlim(min(1, *values) / 2 if log else 0, max(values) * (15 if log else 1.3))
+    axes.set_xlim(min(values) / 2 if log else 0, max(values) * (40 if log else 1.3))
     axes.set_xlabel(unit + (", logarithmic" if log else ""))
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -74,6 +74,57 @@ def signatures():
     bars("signatures", "Through the C ABI (dark), and the usual library called directly", "µs", rows, log=True)
 
 
+PLAIN = re.compile(r"^ *(\S.*?)\s{2,}([\d.]+)(?:\s+([\d.]+)\s+[\d.]+)?$")
+
+
+def plain(name):
+    """The lines of a table of kms-gm: the heading before each, its label, and its one or two figures."""
+    heading = ""
+    for line in (HERE / name).read_text().splitlines():
+        if match := PLAIN.match(line):
+            yield heading, match[1], *(float(figure) for figure in match.groups()[1:] if figure)
+        elif line:
+            heading = line
+
+
+def arithmetic():
+    rows = [(f"SM2 {label}", ours, theirs, "sm2") for _, label, ours, theirs in plain("sm2.txt")]
+    curves = {}
+    for heading, label, time in plain("ecdsa.txt"):
+        curves.setdefault(heading.split()[0], {})[label] = time
+    for curve, times in curves.items():
+        for use in ("", ", new key"):
+            others = {who: time for who, time in times.items() if ("new key" in who) == bool(use) and not who.startswith("kms-gm")}
+            who = min(others, key=others.get)
+            rows.append((f"{curve} verify{use}", times[f"kms-gm{use}"], others[who], who.removesuffix(use)))
+    bars("arithmetic", "kms-gm (dark), and the fastest other library measured beside it", "µs", rows, log=True)
+
+
+def ciphers():
+    messages = {}
+    for heading, label, time in plain("gcm.txt"):
+        if " 61 bytes behind" in heading:
+            cipher, who = label.split(maxsplit=1)
+            messages.setdefault((cipher, heading.split(",")[0]), {})[who] = time
+    rows = []
+    for (cipher, size), times in sorted(messages.items(), key=lambda message: message[0][0]):
+        # What sets its key up for each message, as kms-gm does.
+        others = {who: time for who, time in times.items() if who not in ("kms-gm", "ring, cached key")}
+        who = min(others, key=others.get)
+        rows.append((f"{cipher}-GCM, {size}", times["kms-gm"], others[who], who))
+    bars("ciphers", "One message under a key of its own: kms-gm (dark), and the fastest other", "ns", rows, log=True)
+
+
+def peers():
+    rows = []
+    for group, times in groups("peers.txt").items():
+        ours = next(who for who in times if who.startswith("C ABI"))
+        others = {who: time for who, time in times.items() if who != ours}
+        who = min(others, key=others.get)
+        rows.append((group, times[ours] / 1000, others[who] / 1000, who))
+    bars("peers", "libkms (dark), and the fastest of OpenSSL, SoftHSM2 and libsecp256k1", "µs", rows, log=True)
+
+
 USE = re.compile(r"^ +(\S.*?)\s{2,}(\d+) keys +([\d.]+) µs")
 
 
@@ -91,4 +142,7 @@ def scale():
 matplotlib.rcParams.update({"svg.hashsalt": "kms", "svg.fonttype": "none", "font.family": "sans-serif"})
 messages()
 signatures()
+arithmetic()
+ciphers()
+peers()
 scale()
